@@ -1,0 +1,113 @@
+#include "guest/lib/fault.h"
+
+#include "guest/lib/cpu.h"
+#include "guest/lib/guest.h"
+#include "guest/lib/print.h"
+
+#define VECTORS     32
+#define VECTOR_INT3 3
+
+/* SDM vol. 3A, "Segment Descriptors", "IDT Descriptors", "32-Bit Task-State Segment (TSS)". lib/fault_entry.asm knows
+ * the selectors. */
+#define SELECTOR_CODE 0x08
+#define SELECTOR_TSS  0x28
+
+#define FLAT_CODE     0x00cf9b000000ffffull
+#define FLAT_DATA     0x00cf93000000ffffull
+#define DPL_3         0x0000600000000000ull
+#define TSS_AVAILABLE 0x0000890000000000ull
+
+#define GATE_INTERRUPT       0x8e00
+#define GATE_INTERRUPT_DPL_3 0xee00
+
+#define RING0_STACK_BYTES 4096
+
+struct tss {
+	uint32_t link, esp0, ss0;
+	uint32_t unused[23];
+};
+
+struct table_register {
+	uint16_t limit;
+	uint32_t base;
+} __attribute__((packed));
+
+/* In lib/fault_entry.asm. */
+extern const uint32_t fault_entries[VECTORS];
+void fault_load_gdt(const struct table_register *gdtr);
+_Noreturn void fault_unexpected(uint32_t vector, uint32_t error, uint32_t eip);
+
+static uint8_t ring0_stack[RING0_STACK_BYTES] __attribute__((aligned(16)));
+static struct tss tss;
+static uint64_t gdt[6];
+static uint64_t idt[VECTORS];
+
+static uint64_t tss_descriptor(uint32_t base, uint32_t limit)
+{
+	return TSS_AVAILABLE | limit | (uint64_t)(base & 0xffffff) << 16 | (uint64_t)(base >> 24) << 56;
+}
+
+void fault_install(void)
+{
+	const struct table_register gdtr = {sizeof(gdt) - 1, (uint32_t)(uintptr_t)gdt};
+	const struct table_register idtr = {sizeof(idt) - 1, (uint32_t)(uintptr_t)idt};
+
+	tss.ss0 = SELECTOR_CODE + 8;
+	tss.esp0 = (uint32_t)(uintptr_t)(ring0_stack + RING0_STACK_BYTES);
+	gdt[1] = FLAT_CODE;
+	gdt[2] = FLAT_DATA;
+	gdt[3] = FLAT_CODE | DPL_3;
+	gdt[4] = FLAT_DATA | DPL_3;
+	gdt[5] = tss_descriptor((uint32_t)(uintptr_t)&tss, sizeof(tss) - 1);
+	for (unsigned v = 0; v < VECTORS; v++) {
+		uint32_t type = v == VECTOR_INT3 ? GATE_INTERRUPT_DPL_3 : GATE_INTERRUPT;
+
+		idt[v] = (fault_entries[v] & 0xffff) | SELECTOR_CODE << 16 |
+			 (uint64_t)(type | (fault_entries[v] & 0xffff0000)) << 32;
+	}
+	fault_load_gdt(&gdtr);
+	__asm__ volatile("lidt %0" : : "m"(idtr));
+	__asm__ volatile("ltr %w0" : : "r"(SELECTOR_TSS));
+}
+
+void fault_unexpected(uint32_t vector, uint32_t error, uint32_t eip)
+{
+	print("fault: unexpected: vector=%u error=0x%x eip=0x%x\n", vector, error, eip);
+	guest_exit(vector);
+}
+
+struct msr_access {
+	uint32_t msr;
+	uint64_t value;
+};
+
+static void read_msr(void *argument)
+{
+	struct msr_access *access = argument;
+
+	access->value = rdmsr(access->msr);
+}
+
+static void write_msr(void *argument)
+{
+	const struct msr_access *access = argument;
+
+	wrmsr(access->msr, access->value);
+}
+
+uint32_t fault_rdmsr(uint32_t msr, uint64_t *value)
+{
+	struct msr_access access = {.msr = msr};
+	uint32_t vector = fault_try(read_msr, &access);
+
+	if (vector == FAULT_NONE)
+		*value = access.value;
+	return vector;
+}
+
+uint32_t fault_wrmsr(uint32_t msr, uint64_t value)
+{
+	struct msr_access access = {.msr = msr, .value = value};
+
+	return fault_try(write_msr, &access);
+}

@@ -1,0 +1,148 @@
+/* get, set. */
+#include "arch/cpu.h"
+#include "hv/commands.h"
+#include "hv/console.h"
+#include "hv/log.h"
+#include "hv/percpu.h"
+#include "hv/policy/promise.h"
+#include "hv/regime.h"
+#include "hv/trace.h"
+#include "hv/vm.h"
+
+#define LIST_BYTES 160
+
+static void knob_row(const struct regime *regime, enum knob knob)
+{
+	console_line("%s=%s requested=%s reason=\"%s\"", knob_name(knob),
+		     mitigation_effective(&regime->mitigation, &regime->knobs, knob),
+		     knob_value_name(knob, regime->knobs.value[knob]),
+		     mitigation_reason(regime_machine(), &regime->knobs, knob));
+}
+
+/* interface.md 5, G1: who was told that we flush, while the mode alone does not. */
+static void owed_rows(const struct mitigation *m)
+{
+	for (uint32_t i = 0; i < vm_count; i++) {
+		const promise_t word = atomic_load_explicit(&vms[i].promise, memory_order_relaxed);
+		char told[LIST_BYTES] = "", number[4];
+
+		if (atomic_load_explicit(&vms[i].state, memory_order_relaxed) == VM_OFF ||
+		    !promise_owed(word, m->l1d_needed, mitigation_skip_l1dfl(m)))
+			continue;
+		for (unsigned vcpu = 0; vcpu < PROMISE_VCPUS_MAX; vcpu++) {
+			if (!((word & PROMISE_TOLD_MASK) >> vcpu & 1))
+				continue;
+			text_format(number, sizeof(number), "%u", vcpu);
+			command_list_add(told, sizeof(told), number, ",");
+		}
+		console_line("owed %s vcpus=%s", vms[i].cfg.name, told);
+	}
+}
+
+static bool knob_named(const struct text_word *word, enum knob *out)
+{
+	char names[LIST_BYTES] = "";
+
+	if (knob_find(word->text, word->length, out))
+		return true;
+	for (unsigned knob = 0; knob < KNOB_COUNT; knob++)
+		command_list_add(names, sizeof(names), knob_name((enum knob)knob), ", ");
+	command_fail("unknown knob \"%.*s\"; there are: %s", (int)word->length, word->text, names);
+	return false;
+}
+
+enum command_status command_get(const struct command_line *line)
+{
+	uint64_t gen;
+	const struct regime *regime = regime_now(&gen);
+	enum knob only = KNOB_COUNT;
+
+	if (line->count == 1) {
+		if (!knob_named(&line->words[0], &only))
+			return COMMAND_FAILED;
+		knob_row(regime, only);
+	}
+	for (unsigned knob = 0; line->count == 0 && knob < KNOB_COUNT; knob++)
+		knob_row(regime, (enum knob)knob);
+	if (line->count == 0 || only == KNOB_VMENTRY_L1D_FLUSH)
+		owed_rows(&regime->mitigation);
+	return COMMAND_OK;
+}
+
+static void trace_mode(enum knob knob, uint8_t old, uint8_t new, bool done)
+{
+	struct trace_ring *ring = &percpu_this()->trace;
+
+	if (ring->capacity == 0)
+		return;
+
+	struct trace_row *row = trace_next(ring);
+
+	*row = (struct trace_row){.tsc = rdtsc(),
+				  .type = TRACE_MODE,
+				  .mode = {.knob = (uint8_t)knob, .old = old, .new = new, .done = done}};
+	regime_now(&row->gen);
+	trace_commit(ring);
+}
+
+/* The bit never promises a flush that is not given: flushing begins before it appears and ends after it has gone. */
+static void regime_change(const struct knobs *knobs, bool force)
+{
+	uint64_t gen;
+	const bool shown_before = mitigation_skip_l1dfl(&regime_now(&gen)->mitigation);
+	const struct mitigation after = mitigation_select(regime_machine(), knobs);
+	const bool shown_after = mitigation_skip_l1dfl(&after);
+
+	if (shown_before && !shown_after)
+		vm_caps_set_skip_all(false);
+	regime_set(knobs);
+	if (!shown_before && shown_after)
+		vm_caps_set_skip_all(true);
+	if (force)
+		vm_caps_force_all(shown_after);
+}
+
+/* The machine does something else than what was asked for by name: success must not hide it (facts.md, trap 26). */
+static bool is_coerced(const struct regime *regime, enum knob knob)
+{
+	const char *asked = knob_value_name(knob, regime->knobs.value[knob]);
+
+	return !text_equal(asked, "auto") &&
+	       !text_equal(asked, mitigation_effective(&regime->mitigation, &regime->knobs, knob));
+}
+
+enum command_status command_set(const struct command_line *line)
+{
+	const struct text_word *value = &line->words[1];
+	const bool force = line->count == 3;
+	uint64_t gen;
+	struct knobs knobs = regime_now(&gen)->knobs;
+	enum knob knob;
+	uint8_t new;
+
+	if (!knob_named(&line->words[0], &knob))
+		return COMMAND_FAILED;
+	if (!knob_value_find(knob, value->text, value->length, &new))
+		return command_fail("%s=%.*s: %s", knob_name(knob), (int)value->length, value->text,
+				    knob_refusal(knob));
+	if (force && !text_is("force", line->words[2].text, line->words[2].length))
+		return command_usage_fail("set KNOB VALUE [force]");
+	if (force && knob != KNOB_VMENTRY_L1D_FLUSH)
+		return command_usage_fail("set vmentry_l1d_flush VALUE force (no other knob has debts to drop)");
+
+	const uint8_t old = knobs.value[knob];
+
+	knobs.value[knob] = new;
+	trace_mode(knob, old, new, false);
+	regime_change(&knobs, force);
+	if (knob == KNOB_LOGLEVEL)
+		log_level_set((enum log_level) new);
+	trace_mode(knob, old, new, true);
+
+	const struct regime *regime = regime_now(&gen);
+
+	if (is_coerced(regime, knob))
+		knob_row(regime, knob);
+	owed_rows(&regime->mitigation);
+	return COMMAND_OK;
+}

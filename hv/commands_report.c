@@ -1,0 +1,216 @@
+/* info, bugs, caps, cpus, stats. */
+#include "arch/cpu.h"
+#include "arch/defs/cpuid.h"
+#include "arch/tsc.h"
+#include "hv/commands.h"
+#include "hv/console.h"
+#include "hv/exit.h"
+#include "hv/pages.h"
+#include "hv/percpu.h"
+#include "hv/regime.h"
+#include "hv/state.h"
+#include "hv/vm.h"
+#include "version.h"
+
+#define NAMES_BYTES     512 /* of capability bits: enough for all */
+#define BUG_STATE_BYTES 256
+#define VCPU_NAME_BYTES (CFG_NAME_MAX + sizeof(".4294967295"))
+
+static enum vm_state state_of(const struct vm *vm)
+{
+	return (enum vm_state)atomic_load_explicit(&vm->state, memory_order_acquire);
+}
+
+/* ---- info ---- */
+
+static void cpu_row(void)
+{
+	const struct cpu_caps *caps = &regime_machine()->caps;
+	const struct cpuid_regs r = cpuid(CPUID_VENDOR, 0);
+	const uint32_t vendor[] = {r.ebx, r.edx, r.ecx};
+
+	console_line("cpu family=%u model=0x%02x stepping=%u vendor=%.*s pcpus=%u smt=%s tsc_mhz=%lu hypervisor=%s",
+		     caps->family, caps->model, caps->stepping, (int)sizeof(vendor), (const char *)vendor, percpu_count,
+		     caps->threads_per_core > 1 ? "on" : "off", tsc_hz() / 1000000,
+		     caps->features & CPU_HYPERVISOR ? "yes" : "no");
+}
+
+static void vmx_row(void)
+{
+	const struct percpu *cpu = &percpus[0];
+	const struct vmx_config *c = &cpu->vmx_config;
+
+	if (cpu->vmx_missing != NULL) {
+		console_line("vmx absent reason=\"%s\"", cpu->vmx_missing);
+		return;
+	}
+	console_line("vmx ept=4k%s%s vpid=yes unrestricted_guest=yes preemption_timer_shift=%u rdtscp=%s invpcid=%s "
+		     "pin=0x%x processor=0x%x secondary=0x%x exit=0x%x entry=0x%x",
+		     c->ept_2m ? ",2m" : "", c->ept_1g ? ",1g" : "", c->timer_shift, c->rdtscp ? "yes" : "no",
+		     c->invpcid ? "yes" : "no", c->pin, c->processor, c->secondary, c->exit, c->entry);
+}
+
+static void assumed_features(const char *option, uint32_t features)
+{
+	char names[NAMES_BYTES] = "";
+
+	for (unsigned bit = 0; bit < 32; bit++)
+		if (features & 1u << bit)
+			command_list_add(names, sizeof(names), cpu_feature_name(1u << bit), ",");
+	if (features != 0)
+		console_line("assumed: %s=%s", option, names);
+}
+
+void command_assumed_lines(void)
+{
+	const struct cpu_assumed *assumed = &state_options()->assumed;
+
+	if (assumed->has_arch_capabilities)
+		console_line("assumed: arch_capabilities=0x%lx", assumed->arch_capabilities);
+	assumed_features("setcpuid", assumed->set);
+	assumed_features("clearcpuid", assumed->clear);
+}
+
+static uint64_t mib(uint64_t page_count)
+{
+	return page_count * PAGE_BYTES >> 20;
+}
+
+enum command_status command_info(const struct command_line *line)
+{
+	(void)line;
+	console_line("sluice %s", SLUICE_VERSION);
+	cpu_row();
+	console_line("memory total=%luM free=%luM", mib(pages_total_count()), mib(pages_free_count()));
+	vmx_row();
+	console_line("uptime seconds=%lu", (rdtsc() - state_boot_tsc()) / tsc_hz());
+	command_assumed_lines();
+	return COMMAND_OK;
+}
+
+/* ---- bugs ---- */
+
+enum command_status command_bugs(const struct command_line *line)
+{
+	const struct machine *machine = regime_machine();
+	uint64_t gen;
+	const struct mitigation *m = &regime_now(&gen)->mitigation;
+
+	(void)line;
+	for (unsigned row = 0; row < BUG_ROW_COUNT; row++) {
+		const enum bug bug = (enum bug)(1u << row);
+		char state[BUG_STATE_BYTES];
+
+		mitigation_bug_state(state, sizeof(state), machine, m, bug);
+		console_line("bug %s affected=%s state=\"%s\"", bug_name(bug), machine->bugs & bug ? "yes" : "no",
+			     state);
+	}
+	return COMMAND_OK;
+}
+
+/* ---- caps ---- */
+
+/* told: NULL where nobody is told anything. */
+static void caps_row(const char *whose, uint64_t value, const char *told)
+{
+	char names[NAMES_BYTES];
+
+	cpu_caps_names(names, sizeof(names), value);
+	console_line("caps %s value=0x%lx names=%s%s%s", whose, value, names, told != NULL ? " told=" : "",
+		     told != NULL ? told : "");
+}
+
+/* What a guest that starts now may see: with the dynamic bit where the mode stands for it. */
+static uint64_t supported_now(void)
+{
+	uint64_t gen;
+	const bool skip = mitigation_skip_l1dfl(&regime_now(&gen)->mitigation);
+
+	return regime_machine()->supported_caps | (skip ? ARCH_CAP(SKIP_L1DFL_VMENTRY) : 0);
+}
+
+enum command_status command_caps(const struct command_line *line)
+{
+	(void)line;
+	caps_row("host", regime_machine()->host_arch_capabilities, NULL);
+	caps_row("supported", supported_now(), NULL);
+	for (uint32_t i = 0; i < vm_count; i++) {
+		const struct vm *vm = &vms[i];
+		const promise_t word = atomic_load_explicit(&vm->promise, memory_order_relaxed);
+
+		if (state_of(vm) != VM_OFF)
+			caps_row(vm->cfg.name, vm_caps_value(vm), promise_told(word) ? "skip_l1dfl_vmentry" : "-");
+	}
+	return COMMAND_OK;
+}
+
+/* ---- cpus ---- */
+
+static void pcpu_row(const struct percpu *cpu)
+{
+	const struct vcpu *vcpu = atomic_load_explicit(&cpu->current, memory_order_acquire);
+	const bool failed = !cpu->started && !percpu_is_console(cpu);
+	char name[VCPU_NAME_BYTES] = "-", mcu[sizeof("0x0123456789abcdef")] = "absent";
+	uint64_t gen;
+
+	if (vcpu != NULL)
+		text_format(name, sizeof(name), "%s.%u", vcpu->vm->cfg.name, vcpu->index);
+	if (regime_now(&gen)->mitigation.mcu_opt_ctrl)
+		text_format(mcu, sizeof(mcu), "0x%lx", cpu->mcu_opt_ctrl);
+	console_line("cpu %u apic=%u state=%s vcpu=%s mcu_opt_ctrl=%s", cpu->arch.index, cpu->arch.apic_id,
+		     failed         ? "failed"
+		     : vcpu != NULL ? "running"
+				    : "idle",
+		     name, mcu);
+}
+
+enum command_status command_cpus(const struct command_line *line)
+{
+	(void)line;
+	for (uint32_t i = 0; i < percpu_count; i++)
+		pcpu_row(&percpus[i]);
+	return COMMAND_OK;
+}
+
+/* ---- stats ---- */
+
+static void stats_rows(const struct vcpu *vcpu)
+{
+	const struct vcpu_stats *s = &vcpu->stats;
+	const char *name = vcpu->vm->cfg.name;
+	char buffer[32];
+
+	console_line(
+		"vcpu %s.%u entries=%lu exits=%lu l1d_flush_msr=%lu l1d_flush_soft=%lu l1d_flush_skipped=%lu verw=%lu "
+		"mcu_opt_ctrl_reads=%lu mcu_opt_ctrl_writes=%lu ibpb=%lu",
+		name, vcpu->index, s->entries, s->exits, s->l1d_flush_msr, s->l1d_flush_soft, s->l1d_flush_skipped,
+		s->verw, s->mcu_opt_ctrl_reads, s->mcu_opt_ctrl_writes, s->ibpb);
+	for (unsigned reason = 0; reason < EXIT_REASON_COUNT; reason++)
+		if (s->exit[reason] != 0)
+			console_line("exit %s.%u reason=%s count=%lu", name, vcpu->index,
+				     exit_reason_name(reason, buffer, sizeof(buffer)), s->exit[reason]);
+}
+
+static void vm_stats(const struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		stats_rows(vm->vcpus[i]);
+}
+
+enum command_status command_stats(const struct command_line *line)
+{
+	if (line->count == 1) {
+		const struct vm *vm = command_vm_named(&line->words[0]);
+
+		if (vm == NULL)
+			return COMMAND_FAILED;
+		if (state_of(vm) == VM_OFF)
+			return command_fail("%s is off; try vm start %s", vm->cfg.name, vm->cfg.name);
+		vm_stats(vm);
+		return COMMAND_OK;
+	}
+	for (uint32_t i = 0; i < vm_count; i++)
+		if (state_of(&vms[i]) != VM_OFF)
+			vm_stats(&vms[i]);
+	return COMMAND_OK;
+}

@@ -1,0 +1,120 @@
+#include "hv/exit.h"
+
+#include "arch/defs/cr.h"
+#include "arch/vmx.h"
+#include "hv/policy/text.h"
+#include "hv/vm.h"
+
+const char *exit_reason_name(unsigned reason, char *buffer, unsigned size)
+{
+	switch (reason) {
+#define EXIT_REASON_DEF(number, NAME, name) \
+	case number:                        \
+		return #name;
+#include "arch/defs/exit_reason.def"
+#undef EXIT_REASON_DEF
+	}
+	text_format(buffer, size, "reason%u", reason);
+	return buffer;
+}
+
+void exit_note_host(struct percpu *cpu)
+{
+	cpu->flush_requests |= WHY_HOST;
+}
+
+/* HLT: the pCPU goes to another vCPU. */
+static enum exit_action exit_hlt(struct vcpu *vcpu)
+{
+	vcpu_skip_instruction(vcpu);
+	atomic_store_explicit(&vcpu->wait, VCPU_HALTED, memory_order_release);
+	return EXIT_LEAVE;
+}
+
+/* Instructions that this guest's CPU does not have. */
+static enum exit_action exit_undefined(struct vcpu *vcpu)
+{
+	vcpu_inject_exception(vcpu, EXC_UD);
+	return EXIT_RESUME;
+}
+
+static enum exit_action exit_privileged_refused(struct vcpu *vcpu)
+{
+	vcpu_inject_gp(vcpu);
+	return EXIT_RESUME;
+}
+
+/* INVD would throw other guests' lines away, WBINVD write back all: coherent memory needs neither. */
+static enum exit_action exit_ignored(struct vcpu *vcpu)
+{
+	vcpu_skip_instruction(vcpu);
+	return EXIT_RESUME;
+}
+
+static enum exit_action exit_unhandled(struct vcpu *vcpu, unsigned reason)
+{
+	char buffer[16], text[64];
+
+	text_format(text, sizeof(text), "unhandled exit: reason=%s qualification=0x%lx",
+		    exit_reason_name(reason, buffer, sizeof(buffer)), vmread(VMCS_EXIT_QUALIFICATION));
+	vm_crash(vcpu, text);
+	return EXIT_LEAVE;
+}
+
+enum exit_action exit_handle(struct percpu *cpu, struct vcpu *vcpu)
+{
+	const unsigned reason = vcpu->exit_reason & EXIT_REASON_BASIC_MASK;
+
+	switch (reason) {
+	case EXIT_EXCEPTION_NMI:
+	case EXIT_EXTERNAL_INTERRUPT:
+		return exit_event(cpu, vcpu);
+	case EXIT_PREEMPTION_TIMER:
+		return EXIT_LEAVE;
+	case EXIT_CPUID:
+		return exit_cpuid(vcpu);
+	case EXIT_RDMSR:
+		return exit_rdmsr(vcpu);
+	case EXIT_WRMSR:
+		return exit_wrmsr(vcpu);
+	case EXIT_IO:
+		return exit_io(cpu, vcpu);
+	case EXIT_VMCALL:
+		return exit_vmcall(vcpu);
+	case EXIT_CR_ACCESS:
+		return exit_cr_access(cpu, vcpu);
+	case EXIT_XSETBV:
+		return exit_xsetbv(vcpu);
+	case EXIT_HLT:
+		return exit_hlt(vcpu);
+	case EXIT_INVD:
+	case EXIT_WBINVD:
+		return exit_ignored(vcpu);
+	case EXIT_RDPMC:
+		return exit_privileged_refused(vcpu);
+	case EXIT_MWAIT:
+	case EXIT_MONITOR:
+	case EXIT_GETSEC:
+	case EXIT_VMCLEAR:
+	case EXIT_VMLAUNCH:
+	case EXIT_VMPTRLD:
+	case EXIT_VMPTRST:
+	case EXIT_VMREAD:
+	case EXIT_VMRESUME:
+	case EXIT_VMWRITE:
+	case EXIT_VMXOFF:
+	case EXIT_VMXON:
+	case EXIT_INVEPT:
+	case EXIT_INVVPID:
+	case EXIT_VMFUNC:
+	case EXIT_ENCLS:
+		return exit_undefined(vcpu);
+	case EXIT_EPT_VIOLATION:
+		return exit_ept_violation(vcpu);
+	case EXIT_TRIPLE_FAULT:
+		vm_crash(vcpu, "triple fault");
+		return EXIT_LEAVE;
+	default:
+		return exit_unhandled(vcpu, reason);
+	}
+}

@@ -1,0 +1,37 @@
+/* VM exits: one handler for each reason that a guest can cause. A handler may touch the vCPU, its VM, and nothing else;
+ * what it reads or writes of guest memory, or of the host's own data, it notes with exit_note_host(), for the L1D is
+ * then flushed before the next entry. */
+#ifndef HV_EXIT_H
+#define HV_EXIT_H
+
+#include <stdbool.h>
+
+#include "hv/percpu.h"
+#include "hv/vcpu.h"
+
+enum exit_action {
+	EXIT_RESUME, /* enter again */
+	EXIT_LEAVE,  /* back to the scheduler: the vCPU waits, or its VM no longer runs, or the pCPU is wanted */
+};
+
+/* Handles the exit that the VMCS describes. */
+enum exit_action exit_handle(struct percpu *cpu, struct vcpu *vcpu);
+
+/* The next entry on this pCPU has WHY_HOST. */
+void exit_note_host(struct percpu *cpu);
+
+/* "cpuid"; "reasonN" for one without a name is written into buffer. */
+const char *exit_reason_name(unsigned reason, char *buffer, unsigned size);
+
+/* The handlers, each in its own file. */
+enum exit_action exit_cpuid(struct vcpu *vcpu);
+enum exit_action exit_rdmsr(struct vcpu *vcpu);
+enum exit_action exit_wrmsr(struct vcpu *vcpu);
+enum exit_action exit_cr_access(struct percpu *cpu, struct vcpu *vcpu);
+enum exit_action exit_xsetbv(struct vcpu *vcpu);
+enum exit_action exit_io(struct percpu *cpu, struct vcpu *vcpu);
+enum exit_action exit_vmcall(struct vcpu *vcpu);
+enum exit_action exit_event(struct percpu *cpu, struct vcpu *vcpu);
+enum exit_action exit_ept_violation(struct vcpu *vcpu);
+
+#endif

@@ -1,0 +1,133 @@
+/* Writes of CR0 and CR4 that touch what the host holds, CR8, and XSETBV. */
+#include "arch/cpu.h"
+#include "arch/defs/cr.h"
+#include "arch/defs/msr.h"
+#include "arch/defs/pte.h"
+#include "arch/vmx.h"
+#include "hv/exit.h"
+#include "hv/policy/cr_policy.h"
+#include "hv/vcpu_cpuid.h"
+#include "hv/vcpu_cr.h"
+#include "hv/vm.h"
+
+#define CR8_MAX        15
+#define PDPTE_COUNT    4
+#define PAE_CR3_MASK   0xffffffe0u
+/* Bits of a PAE page-directory-pointer-table entry that must be 0 (SDM vol. 3A, "PAE Paging"). */
+#define PDPTE_RESERVED 0x1e6ull
+
+/* PAE paging keeps its four top entries in registers, which a MOV to CR0 or CR4 loads. False: one of them is invalid.
+ */
+static bool load_pdptes(const struct percpu *cpu, const struct vcpu *vcpu)
+{
+	static const enum vmcs_field fields[PDPTE_COUNT] = {VMCS_GUEST_PDPTE0, VMCS_GUEST_PDPTE1, VMCS_GUEST_PDPTE2,
+							    VMCS_GUEST_PDPTE3};
+	const uint64_t *entries;
+
+	if (!(vcpu_cr0_read(cpu) & CR0_PG) || !(vcpu_cr4_read(cpu, vcpu->vm) & CR4_PAE) ||
+	    (vmread(VMCS_GUEST_EFER) & EFER_LMA))
+		return true;
+	entries = vm_memory(vcpu->vm, gpa(vmread(VMCS_GUEST_CR3) & PAE_CR3_MASK), PDPTE_COUNT * sizeof(*entries));
+	if (entries == NULL)
+		return false;
+	for (unsigned i = 0; i < PDPTE_COUNT; i++)
+		if ((entries[i] & PTE_PRESENT) && (entries[i] & PDPTE_RESERVED))
+			return false;
+	for (unsigned i = 0; i < PDPTE_COUNT; i++)
+		vmwrite(fields[i], entries[i]);
+	return true;
+}
+
+static bool guest_writes_cr0(struct percpu *cpu, struct vcpu *vcpu, uint64_t value)
+{
+	const uint64_t old = vcpu_cr0_read(cpu);
+	const uint64_t efer = vmread(VMCS_GUEST_EFER);
+	const bool cs_l = (vmread(VMCS_GUEST_CS_ACCESS_RIGHTS) & AR_CS_L) != 0;
+
+	if (!cr_policy_cr0_valid(value, old, vcpu_cr4_read(cpu, vcpu->vm), efer, cs_l))
+		return false;
+
+	const uint64_t new_efer = cr_policy_efer_after_cr0(efer, value);
+
+	vcpu_cr0_write(cpu, cr_policy_cr0_kept(value));
+	vmwrite(VMCS_GUEST_EFER, new_efer);
+	exit_note_host(cpu);
+	if (!load_pdptes(cpu, vcpu)) {
+		vcpu_cr0_write(cpu, old);
+		vmwrite(VMCS_GUEST_EFER, efer);
+		return false;
+	}
+	vmwrite(VMCS_ENTRY_CONTROLS, (vmread(VMCS_ENTRY_CONTROLS) & ~(uint64_t)ENTRYCTL_GUEST_64) |
+					     (new_efer & EFER_LMA ? ENTRYCTL_GUEST_64 : 0));
+	return true;
+}
+
+static bool guest_writes_cr4(struct percpu *cpu, struct vcpu *vcpu, uint64_t value)
+{
+	const uint64_t old = vcpu_cr4_read(cpu, vcpu->vm);
+
+	if (!cr_policy_cr4_valid(value, old, vmread(VMCS_GUEST_CR3), vmread(VMCS_GUEST_EFER), vcpu->vm->cr4_allowed))
+		return false;
+	vcpu_cr4_write(cpu, value);
+	exit_note_host(cpu);
+	if (!load_pdptes(cpu, vcpu)) {
+		vcpu_cr4_write(cpu, old);
+		return false;
+	}
+	/* What a MOV to CR4 would have dropped of the TLB. */
+	invvpid(INVVPID_SINGLE, vcpu->vpid);
+	return true;
+}
+
+static bool guest_writes_cr8(struct vcpu *vcpu, uint64_t value)
+{
+	if (value > CR8_MAX)
+		return false;
+	vcpu->cr8 = value;
+	return true;
+}
+
+enum exit_action exit_cr_access(struct percpu *cpu, struct vcpu *vcpu)
+{
+	const uint64_t qualification = vmread(VMCS_EXIT_QUALIFICATION);
+	const unsigned number = qualification & CR_NUMBER_MASK;
+	const unsigned type = (qualification >> CR_TYPE_SHIFT) & CR_TYPE_MASK;
+	const unsigned reg = (qualification >> CR_REGISTER_SHIFT) & CR_REGISTER_MASK;
+	uint64_t value = vcpu_gpr(vcpu, reg);
+	bool taken;
+
+	if (number == 8 && type == CR_TYPE_MOV_FROM) {
+		vcpu_gpr_set(vcpu, reg, vcpu->cr8);
+		taken = true;
+	} else if (number == 8 && type == CR_TYPE_MOV_TO) {
+		taken = guest_writes_cr8(vcpu, value);
+	} else if (type == CR_TYPE_MOV_TO) {
+		if (!(vmread(VMCS_GUEST_CS_ACCESS_RIGHTS) & AR_CS_L))
+			value = (uint32_t)value;
+		taken = number == 0 ? guest_writes_cr0(cpu, vcpu, value) : guest_writes_cr4(cpu, vcpu, value);
+	} else {
+		/* CLTS and LMSW touch none of the bits that we hold, reads of CR0, CR3 and CR4 never exit. */
+		vm_crash(vcpu, "unhandled control-register access");
+		return EXIT_LEAVE;
+	}
+	if (taken)
+		vcpu_skip_instruction(vcpu);
+	else
+		vcpu_inject_gp(vcpu);
+	return EXIT_RESUME;
+}
+
+enum exit_action exit_xsetbv(struct vcpu *vcpu)
+{
+	const uint64_t value = vcpu_edx_eax(vcpu);
+
+	if (vcpu_cpl() != 0 || (uint32_t)vcpu->regs.gpr[GPR_RCX] != 0 ||
+	    !cr_policy_xcr0_valid(value, vcpu_cpuid_xcr0_allowed())) {
+		vcpu_inject_gp(vcpu);
+		return EXIT_RESUME;
+	}
+	vcpu->xcr0 = value;
+	xsetbv0(value);
+	vcpu_skip_instruction(vcpu);
+	return EXIT_RESUME;
+}

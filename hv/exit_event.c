@@ -1,0 +1,55 @@
+/* Exits for events: NMIs and interrupts of the host, and the exceptions of guests that are not left to the guest. */
+#include "arch/cpu.h"
+#include "arch/defs/cr.h"
+#include "arch/smp.h"
+#include "arch/trap.h"
+#include "arch/vmx.h"
+#include "hv/exit.h"
+#include "hv/log.h"
+#include "hv/panic.h"
+#include "hv/vm.h"
+
+/* The exit left DR6 as it was: what the exception would have set stands in the qualification (SDM vol. 3C, "Exit
+ * Qualification for Debug Exceptions"). */
+static void deliver_debug(struct vcpu *vcpu)
+{
+	write_dr6(read_dr6() | vmread(VMCS_EXIT_QUALIFICATION));
+	vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~(uint64_t)DR7_GD);
+	vcpu_inject_exception(vcpu, EXC_DB);
+}
+
+static enum exit_action exit_exception(struct vcpu *vcpu, uint32_t info)
+{
+	const unsigned vector = info & INTR_INFO_VECTOR_MASK;
+
+	switch (vector) {
+	case EXC_DB:
+		deliver_debug(vcpu);
+		return EXIT_RESUME;
+	case EXC_AC:
+		vcpu_inject_exception_error(vcpu, vector, (uint32_t)vmread(VMCS_EXIT_INTERRUPTION_ERROR_CODE));
+		return EXIT_RESUME;
+	default:
+		panic("machine check, or an exception that was not asked for, in a guest: vector=%u", vector);
+	}
+}
+
+enum exit_action exit_event(struct percpu *cpu, struct vcpu *vcpu)
+{
+	const uint32_t info = (uint32_t)vmread(VMCS_EXIT_INTERRUPTION_INFO);
+
+	if ((vcpu->exit_reason & EXIT_REASON_BASIC_MASK) == EXIT_EXTERNAL_INTERRUPT) {
+		/* Nothing of the host interrupts: a stray one is acknowledged and told. */
+		cpu->flush_requests |= WHY_IRQ;
+		apic_eoi();
+		log_line(LOG_NOTICE, "cpu%u: stray interrupt: vector=%u", cpu->arch.index,
+			 info & INTR_INFO_VECTOR_MASK);
+		return EXIT_LEAVE;
+	}
+	if ((info & INTR_INFO_TYPE_MASK) == INTR_INFO_TYPE_NMI) {
+		cpu->flush_requests |= WHY_IRQ;
+		trap_nmi_unblock();
+		return EXIT_LEAVE;
+	}
+	return exit_exception(vcpu, info);
+}

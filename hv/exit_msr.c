@@ -1,0 +1,116 @@
+/* RDMSR and WRMSR of a guest, by the table of hv/policy/msr_policy.h. */
+#include "arch/cpu.h"
+#include "arch/defs/cr.h"
+#include "arch/vmx.h"
+#include "hv/exit.h"
+#include "hv/policy/cr_policy.h"
+#include "hv/policy/msr_policy.h"
+#include "hv/regime.h"
+#include "hv/vcpu_cpuid.h"
+#include "hv/vm.h"
+
+static const struct msr_rule *rule_of(const struct vcpu *vcpu)
+{
+	const struct msr_rule *rule = msr_policy_find((uint32_t)vcpu->regs.gpr[GPR_RCX]);
+
+	return rule != NULL && msr_policy_has(rule, &vcpu->vm->model, vcpu_cpuid_rdtscp()) ? rule : NULL;
+}
+
+static enum exit_action refuse(struct vcpu *vcpu)
+{
+	vcpu_inject_gp(vcpu);
+	return EXIT_RESUME;
+}
+
+static enum exit_action done(struct vcpu *vcpu)
+{
+	vcpu_skip_instruction(vcpu);
+	return EXIT_RESUME;
+}
+
+enum exit_action exit_rdmsr(struct vcpu *vcpu)
+{
+	const struct msr_rule *rule = rule_of(vcpu);
+	uint64_t value;
+
+	switch (rule == NULL ? MSR_GP : rule->read) {
+	case MSR_CONSTANT:
+		value = rule->value;
+		break;
+	case MSR_ARCH_CAPS:
+		value = vm_caps_read(vcpu->vm, vcpu->index);
+		break;
+	case MSR_SPEC_CTRL:
+		value = vcpu->spec_ctrl;
+		break;
+	case MSR_TSX_CTRL:
+		value = vcpu->tsx_ctrl;
+		break;
+	case MSR_EFER:
+		value = vmread(VMCS_GUEST_EFER);
+		break;
+	case MSR_PAT:
+		value = vcpu->pat;
+		break;
+	case MSR_TSC:
+		value = rdtsc() + vcpu->vm->tsc_offset;
+		break;
+	default:
+		return refuse(vcpu);
+	}
+	vcpu_edx_eax_set(vcpu, value);
+	return done(vcpu);
+}
+
+static bool write_efer(struct vcpu *vcpu, uint64_t value)
+{
+	const uint64_t old = vmread(VMCS_GUEST_EFER);
+
+	if (!cr_policy_efer_valid(value, old, vmread(VMCS_GUEST_CR0), vcpu->vm->efer_allowed))
+		return false;
+	vmwrite(VMCS_GUEST_EFER, cr_policy_efer_kept(value, old));
+	return true;
+}
+
+enum exit_action exit_wrmsr(struct vcpu *vcpu)
+{
+	const struct msr_rule *rule = rule_of(vcpu);
+	const uint64_t value = vcpu_edx_eax(vcpu);
+
+	if (rule == NULL || !msr_policy_write_valid(rule, &vcpu->vm->model, value))
+		return refuse(vcpu);
+	switch (rule->write) {
+	case MSR_IGNORE:
+		break;
+	case MSR_SPEC_CTRL:
+		vcpu->spec_ctrl = value;
+		break;
+	case MSR_PRED_CMD:
+		if (value & PRED_CMD_IBPB)
+			wrmsr(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+		break;
+	case MSR_FLUSH_CMD:
+		if (value & FLUSH_CMD_L1D_FLUSH)
+			wrmsr(MSR_IA32_FLUSH_CMD, FLUSH_CMD_L1D_FLUSH);
+		break;
+	case MSR_TSX_CTRL:
+		vcpu->tsx_ctrl = value;
+		if (cpu_caps_msrs(&regime_machine()->caps) & CPU_MSR_TSX_CTRL)
+			wrmsr(MSR_IA32_TSX_CTRL, value);
+		break;
+	case MSR_EFER:
+		if (!write_efer(vcpu, value))
+			return refuse(vcpu);
+		break;
+	case MSR_PAT:
+		vcpu->pat = value;
+		break;
+	case MSR_TSC:
+		vcpu->vm->tsc_offset = value - rdtsc();
+		vmwrite(VMCS_TSC_OFFSET, vcpu->vm->tsc_offset);
+		break;
+	default:
+		return refuse(vcpu);
+	}
+	return done(vcpu);
+}

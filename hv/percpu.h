@@ -1,0 +1,57 @@
+/* What the hypervisor keeps for each pCPU. Written by that pCPU alone, but for the fields marked otherwise. */
+#ifndef HV_PERCPU_H
+#define HV_PERCPU_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/address.h"
+#include "arch/percpu.h"
+#include "hv/policy/vmx_ctl.h"
+#include "hv/trace.h"
+
+struct vcpu;
+
+struct percpu {
+	struct arch_percpu arch; /* first: the GS base points here */
+
+	/* The newest policy that this pCPU has taken up. Stored with release before an entry made under it, or when
+	 * idle; the console loads it with acquire to see that nobody enters under an older one. */
+	_Atomic uint64_t seen_gen;
+
+	/* The vCPU whose VMCS is current here; NULL: none. Stored by this pCPU, read by others (`cpus`). */
+	struct vcpu *_Atomic current;
+
+	uint64_t nmi_handled;   /* NMIs of arch.nmi_count that the flush requests already know of */
+	uint8_t abandoned;      /* enum trace_flag: what the next row tells of sequences that an NMI ended */
+	uint8_t flush_requests; /* enum plan_why */
+	uint8_t l1d_mode_seen;  /* the mode of the last plan: a change asks for a flush (trap 25) */
+	bool vmx_on;
+	bool started;                 /* set by the pCPU that started it */
+	const struct vcpu *last_vcpu; /* ran here last: only compared, never followed */
+	uint32_t last_vm;             /* its VM's number plus 1; 0: none */
+	uint64_t entry_count;
+	uint64_t mcu_opt_ctrl;    /* what IA32_MCU_OPT_CTRL holds (G4) */
+	uint64_t spec_ctrl;       /* what IA32_SPEC_CTRL holds in root mode, where there is such */
+	uint64_t quantum_end_tsc; /* of the current vCPU */
+	struct vmx_config vmx_config;
+	const char *vmx_missing; /* why VMX is not used here; NULL: it is */
+	hpa_t vmxon_region;
+	struct trace_ring trace;
+};
+
+extern struct percpu percpus[CPUS_MAX];
+extern uint32_t percpu_count; /* those that run; 0 is the console's */
+
+static inline struct percpu *percpu_this(void)
+{
+	return (struct percpu *)arch_percpu_this();
+}
+
+static inline bool percpu_is_console(const struct percpu *cpu)
+{
+	return cpu->arch.index == 0;
+}
+
+#endif

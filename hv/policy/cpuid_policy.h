@@ -1,0 +1,55 @@
+/* What a guest's CPUID answers: allow-lists of feature bits over the host's words, what the vCPU model fixes, and what
+ * the vCPU's own state shows. A bit that is not on a list is 0. Pure. */
+#ifndef HV_POLICY_CPUID_POLICY_H
+#define HV_POLICY_CPUID_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/policy/vcpu_model.h"
+
+struct cpuid_words {
+	uint32_t eax, ebx, ecx, edx;
+};
+
+/* XSAVE state components 0-9: x87 to PKRU. No guest gets a later one. */
+#define CPUID_XSAVE_COMPONENTS 10
+
+/* One state component, from the host's leaf 0xd, subleaves 2 and up (entries 0 and 1 are unused). */
+struct cpuid_xsave_component {
+	uint32_t bytes;  /* EAX */
+	uint32_t offset; /* EBX: in the standard format */
+	bool align64;    /* ECX[1]: in the compacted format */
+};
+
+/* What the answers depend on besides the host's words. */
+struct cpuid_view {
+	const struct vcpu_model *model;
+	uint32_t host_max_basic;    /* host's EAX of leaf 0 */
+	uint32_t host_max_extended; /* host's EAX of leaf 0x80000000 */
+	const struct cpuid_xsave_component
+		*xsave; /* CPUID_XSAVE_COMPONENTS of them; may be NULL if xcr0_allowed is 0 */
+	uint32_t vcpu_index, vcpu_count;
+	uint64_t cr4, xcr0;    /* of the guest, now */
+	uint64_t tsx_ctrl;     /* the guest's IA32_TSX_CTRL, 0 where its model has none */
+	uint64_t xcr0_allowed; /* components that the guest may enable; 0: the guest has no XSAVE */
+	/* what the platform emulates */
+	bool apic, x2apic, tsc_deadline;
+	/* VM-execution controls that this CPU has and we use */
+	bool invpcid, rdtscp, xsaves;
+};
+
+/* The leaf whose words answer a guest's CPUID with EAX = leaf: leaf itself, or the highest basic leaf for one beyond
+ * the maxima (SDM vol. 2A, CPUID). The caller reads the host's words of this leaf (with the guest's ECX) and hands them
+ * to cpuid_policy_answer() together with it. For hypervisor leaves (0x40000000-0x4fffffff) the host's words do not
+ * matter. */
+uint32_t cpuid_policy_leaf(uint32_t leaf, const struct cpuid_view *view);
+
+/* The guest's words. leaf comes from cpuid_policy_leaf(); host: the host's words of (leaf, subleaf). */
+struct cpuid_words cpuid_policy_answer(uint32_t leaf, uint32_t subleaf, struct cpuid_words host,
+				       const struct cpuid_view *view);
+
+/* Bytes of an XSAVE area in the standard format for the components in xcr0. */
+uint32_t cpuid_policy_xsave_bytes(uint64_t xcr0, const struct cpuid_xsave_component *components);
+
+#endif

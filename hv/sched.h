@@ -1,0 +1,17 @@
+/* Which vCPU runs where: all pCPUs pick from one set, the one that has waited longest first. */
+#ifndef HV_SCHED_H
+#define HV_SCHED_H
+
+#include "hv/percpu.h"
+#include "hv/vm.h"
+
+/* The life of a pCPU. */
+_Noreturn void sched_loop(struct percpu *cpu);
+
+/* Returns once no pCPU holds a vCPU of this VM, whose state the caller has changed from VM_RUNNING. Console only. */
+void sched_quiesce(struct vm *vm);
+
+/* There may be work for sleeping pCPUs. */
+void sched_wake_all(void);
+
+#endif

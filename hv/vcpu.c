@@ -1,0 +1,92 @@
+#include "hv/vcpu.h"
+
+#include "arch/defs/cr.h"
+#include "arch/vmx.h"
+#include "hv/vm.h"
+
+/* A vCPU is one page, and so found, taken and given back as one. */
+_Static_assert(sizeof(struct vcpu) <= PAGE_BYTES, "struct vcpu must fit a page");
+
+uint64_t vcpu_gpr(const struct vcpu *vcpu, unsigned number)
+{
+	return number == GPR_RSP ? vmread(VMCS_GUEST_RSP) : vcpu->regs.gpr[number];
+}
+
+void vcpu_gpr_set(struct vcpu *vcpu, unsigned number, uint64_t value)
+{
+	if (number == GPR_RSP)
+		vmwrite(VMCS_GUEST_RSP, value);
+	else
+		vcpu->regs.gpr[number] = value;
+}
+
+uint64_t vcpu_edx_eax(const struct vcpu *vcpu)
+{
+	return vcpu->regs.gpr[GPR_RDX] << 32 | (uint32_t)vcpu->regs.gpr[GPR_RAX];
+}
+
+void vcpu_edx_eax_set(struct vcpu *vcpu, uint64_t value)
+{
+	vcpu->regs.gpr[GPR_RAX] = (uint32_t)value;
+	vcpu->regs.gpr[GPR_RDX] = value >> 32;
+}
+
+void vcpu_skip_instruction(struct vcpu *vcpu)
+{
+	const uint64_t interruptibility = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+	(void)vcpu;
+	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
+	if (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			interruptibility & ~(uint64_t)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
+	if (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF)
+		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+}
+
+void vcpu_inject_exception(struct vcpu *vcpu, unsigned vector)
+{
+	vcpu->event = (struct vcpu_event){.info = INTR_INFO_VALID | INTR_INFO_TYPE_HARDWARE | vector};
+}
+
+void vcpu_inject_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t error_code)
+{
+	/* Without protected mode there are no error codes (SDM vol. 3C, "VM-Entry Controls for Event Injection"). */
+	if (!(vmread(VMCS_GUEST_CR0) & CR0_PE)) {
+		vcpu_inject_exception(vcpu, vector);
+		return;
+	}
+	vcpu->event = (struct vcpu_event){
+		.info = INTR_INFO_VALID | INTR_INFO_TYPE_HARDWARE | INTR_INFO_ERROR_CODE | vector,
+		.error_code = error_code,
+	};
+}
+
+void vcpu_inject_gp(struct vcpu *vcpu)
+{
+	vcpu_inject_exception_error(vcpu, EXC_GP, 0);
+}
+
+unsigned vcpu_cpl(void)
+{
+	return (unsigned)(vmread(VMCS_GUEST_SS_ACCESS_RIGHTS) >> AR_DPL_SHIFT) & AR_DPL_MASK;
+}
+
+void vcpu_snapshot_take(struct vcpu_snapshot *out)
+{
+	*out = (struct vcpu_snapshot){
+		.rip = vmread(VMCS_GUEST_RIP),
+		.rsp = vmread(VMCS_GUEST_RSP),
+		.rflags = vmread(VMCS_GUEST_RFLAGS),
+		.cr0 = vmread(VMCS_GUEST_CR0),
+		.cr3 = vmread(VMCS_GUEST_CR3),
+		.cr4 = vmread(VMCS_GUEST_CR4),
+		.efer = vmread(VMCS_GUEST_EFER),
+	};
+}
+
+bool vcpu_snapshot(const struct vcpu *vcpu, struct vcpu_snapshot *out)
+{
+	*out = vcpu->snapshot;
+	return vcpu->last_cpu != VCPU_NOWHERE;
+}

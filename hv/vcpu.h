@@ -1,0 +1,99 @@
+/* One virtual CPU. It belongs to the pCPU that it is loaded on: nobody else touches it, but for the fields marked
+ * otherwise; when it is loaded nowhere, it belongs to the holder of the scheduler's lock or to the console while its VM
+ * is stopped. */
+#ifndef HV_VCPU_H
+#define HV_VCPU_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/abi/regs.h"
+#include "arch/address.h"
+#include "arch/defs/vmx.h"
+
+#define VCPU_NOWHERE UINT32_MAX
+
+struct vm;
+
+/* Counted since the VM's start; read by the console without a lock, so a row may be one entry old. */
+struct vcpu_stats {
+	uint64_t entries, exits;
+	uint64_t l1d_flush_msr, l1d_flush_soft, l1d_flush_skipped;
+	uint64_t verw;
+	uint64_t mcu_opt_ctrl_reads, mcu_opt_ctrl_writes;
+	uint64_t ibpb;
+	uint64_t exit[EXIT_REASON_COUNT];
+};
+
+/* Registers that no VM entry or exit switches: they hold the guest's values while the vCPU is on a pCPU, and are kept
+ * here while it is not (hv/vcpu_switch.c). */
+struct vcpu_switched {
+	uint64_t star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
+	uint64_t dr0, dr1, dr2, dr3, dr6;
+	uint64_t cr2;
+	void *fpu; /* one page: XSAVE area, or FXSAVE area where there is no XSAVE */
+};
+
+/* An event to deliver with the next entry: the fields of the VMCS. */
+struct vcpu_event {
+	uint32_t info; /* INTR_INFO_VALID: there is one */
+	uint32_t error_code;
+	uint32_t instruction_length;
+};
+
+/* What `vm show` and a crash print of a vCPU. */
+struct vcpu_snapshot {
+	uint64_t rip, rsp, rflags, cr0, cr3, cr4, efer;
+};
+
+enum vcpu_wait { VCPU_RUNS, VCPU_HALTED };
+
+struct vcpu {
+	struct guest_regs regs;
+	struct vm *vm;
+	uint32_t index;
+	uint16_t vpid; /* its own as long as the VM is on */
+	hpa_t vmcs;
+	bool launched;        /* VMLAUNCH has succeeded since the last VMCLEAR */
+	_Atomic uint8_t wait; /* enum vcpu_wait; read by the scheduler on any pCPU */
+	uint32_t cpu;         /* the pCPU that has it, VCPU_NOWHERE; under the scheduler's lock */
+	uint32_t last_cpu;    /* where it ran last; VCPU_NOWHERE: never */
+	uint64_t scheduled;   /* when it was picked last, in picks; under the scheduler's lock */
+	struct vcpu_event event;
+	struct vcpu_switched switched;
+	uint64_t spec_ctrl, tsx_ctrl, pat, xcr0, cr8;
+	uint32_t exit_reason; /* of the last exit; EXIT_REASON_ENTRY_FAILURE may be set */
+	uint16_t after;       /* for the trace: basic exit reason, or TRACE_AFTER_START */
+	bool failed_before;   /* the last entry failed */
+	struct vcpu_stats stats;
+	struct vcpu_snapshot snapshot; /* as of the last time it was taken off a pCPU or its slice ended */
+};
+
+/* General-purpose register number `number` as an instruction names it; RSP comes from the VMCS. The vCPU is loaded. */
+uint64_t vcpu_gpr(const struct vcpu *vcpu, unsigned number);
+void vcpu_gpr_set(struct vcpu *vcpu, unsigned number, uint64_t value);
+
+/* EDX:EAX of RDMSR, WRMSR and XSETBV. */
+uint64_t vcpu_edx_eax(const struct vcpu *vcpu);
+void vcpu_edx_eax_set(struct vcpu *vcpu, uint64_t value);
+
+/* The instruction that exited is done: RIP goes past it, the STI or MOV-SS shadow ends, a single-step trap is due where
+ * TF is set (facts.md, trap 36). */
+void vcpu_skip_instruction(struct vcpu *vcpu);
+
+/* The exception comes with the next entry. */
+void vcpu_inject_exception(struct vcpu *vcpu, unsigned vector);
+void vcpu_inject_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t error_code);
+void vcpu_inject_gp(struct vcpu *vcpu);
+
+/* Privilege level of the code that runs on the vCPU loaded here. */
+unsigned vcpu_cpl(void);
+
+/* Takes it from the VMCS, which must be loaded here. vcpu_put() does so too, into vcpu->snapshot. */
+void vcpu_snapshot_take(struct vcpu_snapshot *out);
+
+/* A recent one of any vCPU: of its last exit at a slice's end, or when it was taken off its pCPU. Console. */
+bool vcpu_snapshot(const struct vcpu *vcpu, struct vcpu_snapshot *out);
+
+#endif

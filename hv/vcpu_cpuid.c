@@ -1,0 +1,80 @@
+#include "hv/vcpu_cpuid.h"
+
+#include "arch/cpu.h"
+#include "arch/fpu.h"
+#include "hv/vcpu_cr.h"
+
+static struct cpuid_xsave_component components[CPUID_XSAVE_COMPONENTS];
+static uint32_t max_basic, max_extended;
+static uint64_t xcr0_allowed;
+static bool invpcid, rdtscp;
+
+void vcpu_cpuid_init(const struct vmx_config *config)
+{
+	max_basic = cpuid(CPUID_VENDOR, 0).eax;
+	max_extended = cpuid(CPUID_EXT_MAX, 0).eax;
+	xcr0_allowed = fpu_components();
+	invpcid = config->invpcid;
+	rdtscp = config->rdtscp;
+	for (unsigned i = 2; i < CPUID_XSAVE_COMPONENTS && xcr0_allowed != 0; i++) {
+		const struct cpuid_regs words = cpuid(CPUID_XSAVE, i);
+
+		components[i] = (struct cpuid_xsave_component){
+			.bytes = words.eax,
+			.offset = words.ebx,
+			.align64 = (words.ecx & 2) != 0,
+		};
+	}
+}
+
+uint64_t vcpu_cpuid_xcr0_allowed(void)
+{
+	return xcr0_allowed;
+}
+
+bool vcpu_cpuid_rdtscp(void)
+{
+	return rdtscp;
+}
+
+static struct cpuid_view view_of(const struct vcpu_model *model)
+{
+	return (struct cpuid_view){
+		.model = model,
+		.host_max_basic = max_basic,
+		.host_max_extended = max_extended,
+		.xsave = components,
+		.vcpu_count = 1,
+		.xcr0_allowed = xcr0_allowed,
+		.xcr0 = 1,
+		.invpcid = invpcid,
+		.rdtscp = rdtscp,
+	};
+}
+
+static struct cpuid_words answer(uint32_t guest_leaf, uint32_t subleaf, const struct cpuid_view *view)
+{
+	const uint32_t leaf = cpuid_policy_leaf(guest_leaf, view);
+	const struct cpuid_regs host = cpuid(leaf, subleaf);
+
+	return cpuid_policy_answer(leaf, subleaf, (struct cpuid_words){host.eax, host.ebx, host.ecx, host.edx}, view);
+}
+
+struct cpuid_words vcpu_cpuid(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
+{
+	struct cpuid_view view = view_of(&vcpu->vm->model);
+
+	view.vcpu_index = vcpu->index;
+	view.vcpu_count = vcpu->vm->vcpu_count;
+	view.cr4 = vcpu_cr4_read(percpu_this(), vcpu->vm);
+	view.xcr0 = vcpu->xcr0;
+	view.tsx_ctrl = vcpu->tsx_ctrl;
+	return answer(leaf, subleaf, &view);
+}
+
+struct cpuid_words vcpu_cpuid_at_start(const struct vcpu_model *model, uint32_t leaf, uint32_t subleaf)
+{
+	const struct cpuid_view view = view_of(model);
+
+	return answer(leaf, subleaf, &view);
+}

@@ -1,0 +1,26 @@
+/* What CPUID answers on a vCPU: the host's words through hv/policy/cpuid_policy.h. */
+#ifndef HV_VCPU_CPUID_H
+#define HV_VCPU_CPUID_H
+
+#include <stdint.h>
+
+#include "hv/policy/cpuid_policy.h"
+#include "hv/policy/vmx_ctl.h"
+#include "hv/vcpu.h"
+
+/* Reads what does not change from the CPU. Once at boot; config: the VMX configuration of all pCPUs. */
+void vcpu_cpuid_init(const struct vmx_config *config);
+
+/* The words for (leaf, subleaf). The vCPU is loaded here. */
+struct cpuid_words vcpu_cpuid(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf);
+
+/* The same for a VM that is being made, whose guest has written no register yet. */
+struct cpuid_words vcpu_cpuid_at_start(const struct vcpu_model *model, uint32_t leaf, uint32_t subleaf);
+
+/* State components that guests may enable in XCR0; 0: guests have no XSAVE. */
+uint64_t vcpu_cpuid_xcr0_allowed(void);
+
+/* Guests see RDTSCP. */
+bool vcpu_cpuid_rdtscp(void);
+
+#endif

@@ -1,0 +1,145 @@
+#include "hv/vcpu_reset.h"
+
+#include "arch/cpu.h"
+#include "arch/defs/cr.h"
+#include "arch/defs/msr.h"
+#include "arch/fpu.h"
+#include "arch/vmx.h"
+#include "hv/panic.h"
+#include "hv/vcpu_cr.h"
+#include "hv/vm.h"
+
+#define LIMIT_4G            0xffffffffu
+#define LIMIT_64K           0xffffu
+#define PAT_RESET           0x0007040600070406ull /* SDM vol. 3A, "Page Attribute Table (PAT)" */
+#define SELECTOR_GUEST_CODE 0x08
+#define SELECTOR_GUEST_DATA 0x10
+#define NO_LINK             UINT64_MAX
+
+struct segment {
+	enum vmcs_field selector, base, limit, access_rights;
+};
+
+#define SEGMENT(NAME)                                                                              \
+	{                                                                                          \
+		VMCS_GUEST_##NAME##_SELECTOR, VMCS_GUEST_##NAME##_BASE, VMCS_GUEST_##NAME##_LIMIT, \
+			VMCS_GUEST_##NAME##_ACCESS_RIGHTS                                          \
+	}
+
+static void set_segment(struct segment s, uint16_t selector, uint32_t limit, uint32_t access_rights)
+{
+	vmwrite(s.selector, selector);
+	vmwrite(s.base, 0);
+	vmwrite(s.limit, limit);
+	vmwrite(s.access_rights, access_rights);
+}
+
+static void write_controls(const struct percpu *cpu, const struct vcpu *vcpu)
+{
+	const struct vmx_config *config = &cpu->vmx_config;
+	const struct vm *vm = vcpu->vm;
+
+	vmwrite(VMCS_PIN_BASED_CONTROLS, config->pin);
+	vmwrite(VMCS_PROCESSOR_CONTROLS, config->processor);
+	vmwrite(VMCS_SECONDARY_CONTROLS, config->secondary);
+	vmwrite(VMCS_EXIT_CONTROLS, config->exit);
+	vmwrite(VMCS_ENTRY_CONTROLS, config->entry);
+	/* #AC and #DB can be raised without end while one is delivered, out of reach of the preemption timer; #MC is
+	 * the host's affair. */
+	vmwrite(VMCS_EXCEPTION_BITMAP, 1u << EXC_DB | 1u << EXC_AC | 1u << EXC_MC);
+	vmwrite(VMCS_PAGE_FAULT_ERROR_CODE_MASK, 0);
+	vmwrite(VMCS_PAGE_FAULT_ERROR_CODE_MATCH, 0);
+	vmwrite(VMCS_CR3_TARGET_COUNT, 0);
+	vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 0);
+	vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, 0);
+	vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
+	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+	vmwrite(VMCS_VPID, vcpu->vpid);
+	vmwrite(VMCS_EPT_POINTER, ept_pointer(&vm->ept));
+	vmwrite(VMCS_MSR_BITMAP, vm->msr_bitmap.v);
+	vmwrite(VMCS_TSC_OFFSET, vm->tsc_offset);
+	vmwrite(VMCS_VMCS_LINK_POINTER, NO_LINK);
+
+	/* Bits that the guest may not change under us read as the guest wrote them. */
+	vmwrite(VMCS_CR0_MASK, vcpu_cr0_mask(cpu));
+	vmwrite(VMCS_CR4_MASK, vcpu_cr4_mask(cpu, vm));
+}
+
+/* What is the same on every pCPU; the rest comes with vcpu_load(). */
+static void write_host_state(void)
+{
+	vmwrite(VMCS_HOST_CS_SELECTOR, SELECTOR_CODE);
+	vmwrite(VMCS_HOST_SS_SELECTOR, SELECTOR_DATA);
+	vmwrite(VMCS_HOST_DS_SELECTOR, SELECTOR_DATA);
+	vmwrite(VMCS_HOST_ES_SELECTOR, SELECTOR_DATA);
+	vmwrite(VMCS_HOST_FS_SELECTOR, 0);
+	vmwrite(VMCS_HOST_GS_SELECTOR, 0);
+	vmwrite(VMCS_HOST_TR_SELECTOR, SELECTOR_TSS);
+	vmwrite(VMCS_HOST_FS_BASE, 0);
+	vmwrite(VMCS_HOST_SYSENTER_CS, 0);
+	vmwrite(VMCS_HOST_SYSENTER_ESP, 0);
+	vmwrite(VMCS_HOST_SYSENTER_EIP, 0);
+	vmwrite(VMCS_HOST_EFER, rdmsr(MSR_IA32_EFER));
+	vmwrite(VMCS_HOST_RIP, (uint64_t)(uintptr_t)vmx_exit);
+}
+
+static void write_guest_state(const struct percpu *cpu, uint32_t entry)
+{
+	set_segment((struct segment)SEGMENT(CS), SELECTOR_GUEST_CODE, LIMIT_4G, AR_CODE32);
+	set_segment((struct segment)SEGMENT(SS), SELECTOR_GUEST_DATA, LIMIT_4G, AR_DATA32);
+	set_segment((struct segment)SEGMENT(DS), SELECTOR_GUEST_DATA, LIMIT_4G, AR_DATA32);
+	set_segment((struct segment)SEGMENT(ES), SELECTOR_GUEST_DATA, LIMIT_4G, AR_DATA32);
+	set_segment((struct segment)SEGMENT(FS), SELECTOR_GUEST_DATA, LIMIT_4G, AR_DATA32);
+	set_segment((struct segment)SEGMENT(GS), SELECTOR_GUEST_DATA, LIMIT_4G, AR_DATA32);
+	set_segment((struct segment)SEGMENT(LDTR), 0, 0, AR_LDT);
+	set_segment((struct segment)SEGMENT(TR), 0, LIMIT_64K, AR_TSS32_BUSY);
+	vmwrite(VMCS_GUEST_GDTR_BASE, 0);
+	vmwrite(VMCS_GUEST_GDTR_LIMIT, LIMIT_64K);
+	vmwrite(VMCS_GUEST_IDTR_BASE, 0);
+	vmwrite(VMCS_GUEST_IDTR_LIMIT, LIMIT_64K);
+
+	vcpu_cr0_write(cpu, CR0_PE | CR0_ET);
+	vcpu_cr4_write(cpu, 0);
+	vmwrite(VMCS_GUEST_CR3, 0);
+	vmwrite(VMCS_GUEST_EFER, 0);
+	vmwrite(VMCS_GUEST_DR7, DR7_INIT);
+	vmwrite(VMCS_GUEST_RSP, 0);
+	vmwrite(VMCS_GUEST_RIP, entry);
+	vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED1);
+	vmwrite(VMCS_GUEST_DEBUGCTL, 0);
+	vmwrite(VMCS_GUEST_SYSENTER_CS, 0);
+	vmwrite(VMCS_GUEST_SYSENTER_ESP, 0);
+	vmwrite(VMCS_GUEST_SYSENTER_EIP, 0);
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	vmwrite(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
+	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
+}
+
+void vcpu_reset(struct percpu *cpu, struct vcpu *vcpu, uint32_t entry, uint32_t eax, uint32_t ebx)
+{
+	*(uint32_t *)hpa_ptr(vcpu->vmcs) = cpu->vmx_config.revision;
+	if (!vmclear(vcpu->vmcs) || !vmptrld(vcpu->vmcs))
+		panic("no vmcs can be made: address=0x%lx", vcpu->vmcs.v);
+	write_controls(cpu, vcpu);
+	write_host_state();
+	write_guest_state(cpu, entry);
+	vcpu_snapshot_take(&vcpu->snapshot);
+	if (!vmclear(vcpu->vmcs))
+		panic("vmclear failed: vmcs=0x%lx", vcpu->vmcs.v);
+
+	/* This pCPU may be between two entries of another vCPU. */
+	const struct vcpu *current = atomic_load_explicit(&cpu->current, memory_order_relaxed);
+
+	if (current != NULL && !vmptrld(current->vmcs))
+		panic("vmptrld failed: vmcs=0x%lx", current->vmcs.v);
+
+	vcpu->regs.gpr[GPR_RAX] = eax;
+	vcpu->regs.gpr[GPR_RBX] = ebx;
+	vcpu->switched.dr6 = DR6_INIT;
+	fpu_area_init(vcpu->switched.fpu);
+	vcpu->pat = PAT_RESET;
+	vcpu->xcr0 = XCR0_X87;
+	vcpu->after = TRACE_AFTER_START;
+	vcpu->cpu = VCPU_NOWHERE;
+	vcpu->last_cpu = VCPU_NOWHERE;
+}

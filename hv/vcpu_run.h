@@ -1,0 +1,18 @@
+/* The way into a guest and back: plan, trace, enter, account, handle the exit. */
+#ifndef HV_VCPU_RUN_H
+#define HV_VCPU_RUN_H
+
+#include "hv/percpu.h"
+#include "hv/vcpu.h"
+
+/* Runs the vCPU that is loaded on this pCPU until until_tsc, or until it waits, its VM stops running, or the pCPU is
+ * wanted. */
+void vcpu_run(struct percpu *cpu, struct vcpu *vcpu, uint64_t until_tsc);
+
+/* Sleeps until an NMI comes, or returns at once if one has come. No vCPU is loaded. */
+void vcpu_run_idle(struct percpu *cpu);
+
+/* The policy in force is taken up by a pCPU that has nothing to run and does not sleep. */
+void vcpu_run_note_idle(struct percpu *cpu);
+
+#endif

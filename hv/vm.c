@@ -1,0 +1,186 @@
+#include "hv/vm.h"
+
+#include "arch/cpu.h"
+#include "hv/console.h"
+#include "hv/log.h"
+#include "hv/policy/text.h"
+#include "hv/sched.h"
+#include "hv/vm_build.h"
+
+struct vm vms[VMS_MAX];
+uint32_t vm_count;
+
+const char *vm_state_name(enum vm_state state)
+{
+	static const char *const names[] = {
+		[VM_OFF] = "off", [VM_RUNNING] = "running", [VM_PAUSED] = "paused", [VM_CRASHED] = "crashed"};
+
+	return names[state];
+}
+
+struct vm *vm_find(const char *name, size_t length)
+{
+	for (uint32_t i = 0; i < vm_count; i++)
+		if (text_is(vms[i].cfg.name, name, length))
+			return &vms[i];
+	return NULL;
+}
+
+static const struct boot_module *module_named(const struct boot_info *boot, const char *name)
+{
+	for (uint32_t i = 0; i < boot->module_count; i++)
+		if (text_equal(boot->modules[i].name, name))
+			return &boot->modules[i];
+	return NULL;
+}
+
+struct vm *vm_add(const struct vm_cfg *cfg, const char *cfg_file, const struct boot_info *boot, char *reason,
+		  size_t reason_size)
+{
+	struct vm *vm = &vms[vm_count];
+
+	if (vm_count == VMS_MAX) {
+		text_format(reason, reason_size, "more than %d VMs", VMS_MAX);
+		return NULL;
+	}
+	if (vm_find(cfg->name, text_length(cfg->name)) != NULL) {
+		text_format(reason, reason_size, "name: \"%s\" is taken by another cfg", cfg->name);
+		return NULL;
+	}
+	vm->kernel = module_named(boot, cfg->kernel);
+	vm->ramdisk = cfg->ramdisk[0] == '\0' ? NULL : module_named(boot, cfg->ramdisk);
+	if (vm->kernel == NULL || (cfg->ramdisk[0] != '\0' && vm->ramdisk == NULL)) {
+		text_format(reason, reason_size, "%s: no module named \"%s\" was loaded",
+			    vm->kernel == NULL ? "kernel" : "ramdisk", vm->kernel == NULL ? cfg->kernel : cfg->ramdisk);
+		return NULL;
+	}
+	vm->id = vm_count;
+	vm->cfg = *cfg;
+	vm->cfg_file = cfg_file;
+	vm_count++;
+	return vm;
+}
+
+static enum vm_state state_of(const struct vm *vm)
+{
+	return atomic_load_explicit(&vm->state, memory_order_acquire);
+}
+
+static void set_state(struct vm *vm, enum vm_state state)
+{
+	atomic_store_explicit(&vm->state, (uint8_t)state, memory_order_release);
+}
+
+static bool holds_memory(const struct vm *vm)
+{
+	return vm->memory.v != 0;
+}
+
+static void free_all(struct vm *vm)
+{
+	sched_quiesce(vm);
+	vm_console_flush(vm, true);
+	vm_build_undo(vm);
+}
+
+void vm_reap(void)
+{
+	for (uint32_t i = 0; i < vm_count; i++)
+		if (state_of(&vms[i]) == VM_OFF && holds_memory(&vms[i]))
+			free_all(&vms[i]);
+}
+
+const char *vm_start(struct vm *vm)
+{
+	const char *why;
+
+	if (percpus[0].vmx_missing != NULL)
+		return percpus[0].vmx_missing;
+	if (state_of(vm) != VM_OFF)
+		return "it is not off: use `vm reset`";
+	vm_reap();
+	why = vm_build(vm);
+	if (why != NULL)
+		return why;
+	log_line(LOG_INFO, "%s: started: vcpus=%u memory=%uM cpu=%s", vm->cfg.name, vm->vcpu_count, vm->cfg.memory_mib,
+		 vm->cfg.cpu);
+	set_state(vm, VM_RUNNING);
+	sched_wake_all();
+	return NULL;
+}
+
+const char *vm_pause(struct vm *vm)
+{
+	uint8_t expected = VM_RUNNING;
+
+	if (!atomic_compare_exchange_strong(&vm->state, &expected, VM_PAUSED))
+		return "it is not running";
+	sched_quiesce(vm);
+	return NULL;
+}
+
+const char *vm_resume(struct vm *vm)
+{
+	if (state_of(vm) != VM_PAUSED)
+		return "it is not paused";
+	set_state(vm, VM_RUNNING);
+	sched_wake_all();
+	return NULL;
+}
+
+const char *vm_stop(struct vm *vm)
+{
+	if (state_of(vm) == VM_OFF)
+		return "it is off";
+	set_state(vm, VM_OFF);
+	free_all(vm);
+	return NULL;
+}
+
+const char *vm_reset(struct vm *vm)
+{
+	const char *why = vm_stop(vm);
+
+	return why != NULL ? why : vm_start(vm);
+}
+
+void vm_crash(struct vcpu *vcpu, const char *what)
+{
+	struct vm *vm = vcpu->vm;
+	uint8_t expected = VM_RUNNING;
+	struct vcpu_snapshot s;
+	const uint64_t *r = vcpu->regs.gpr;
+
+	/* Only the first to fail tells; one that has been stopped meanwhile stays so. */
+	if (!atomic_compare_exchange_strong(&vm->state, &expected, VM_CRASHED))
+		return;
+	vcpu_snapshot_take(&s);
+	log_line(LOG_NOTICE, "%s.%u: %s: rip=0x%lx", vm->cfg.name, vcpu->index, what, s.rip);
+	log_line(LOG_NOTICE, "%s.%u: rsp=0x%lx rflags=0x%lx cr0=0x%lx cr3=0x%lx cr4=0x%lx efer=0x%lx", vm->cfg.name,
+		 vcpu->index, s.rsp, s.rflags, s.cr0, s.cr3, s.cr4, s.efer);
+	log_line(LOG_NOTICE, "%s.%u: rax=0x%lx rbx=0x%lx rcx=0x%lx rdx=0x%lx rsi=0x%lx rdi=0x%lx rbp=0x%lx",
+		 vm->cfg.name, vcpu->index, r[GPR_RAX], r[GPR_RBX], r[GPR_RCX], r[GPR_RDX], r[GPR_RSI], r[GPR_RDI],
+		 r[GPR_RBP]);
+}
+
+void vm_power_off(struct vm *vm)
+{
+	uint8_t expected = VM_RUNNING;
+
+	atomic_compare_exchange_strong(&vm->state, &expected, VM_OFF);
+}
+
+void *vm_memory(const struct vm *vm, gpa_t at, uint64_t bytes)
+{
+	const uint64_t low_bytes = vm_low_bytes(vm);
+	uint64_t offset = at.v;
+	uint64_t end = low_bytes;
+
+	if (at.v >= VM_HIGH_MEMORY) {
+		offset = at.v - VM_HIGH_MEMORY + low_bytes;
+		end = vm->memory_bytes;
+	}
+	if (offset > end || bytes > end - offset)
+		return NULL;
+	return hpa_ptr(hpa(vm->memory.v + offset));
+}

@@ -1,0 +1,191 @@
+#include "hv/vm_build.h"
+
+#include "arch/cpu.h"
+#include "arch/defs/cpuid.h"
+#include "arch/memory.h"
+#include "hv/log.h"
+#include "hv/pages.h"
+#include "hv/policy/cr_policy.h"
+#include "hv/policy/msr_policy.h"
+#include "hv/policy/text.h"
+#include "hv/regime.h"
+#include "hv/vcpu_cpuid.h"
+#include "hv/vcpu_reset.h"
+#include "hv/vm_load.h"
+
+#define LARGE_PAGES (PAGE_2M_BYTES / PAGE_BYTES)
+#define MIB         (1ull << 20)
+
+static const struct ept_pages ept_pages = {pages_take_one, pages_give_one};
+
+/* The reason of the last failure, where it holds more than a fixed text. */
+static char reason[256];
+
+static const char *make_model(struct vm *vm)
+{
+	const struct vcpu_model_request request = {
+		.cpu = vm->cfg.cpu,
+		.caps_add = vm->cfg.caps_add,
+		.caps_remove = vm->cfg.caps_remove,
+		.unsafe = vm->cfg.unsafe,
+	};
+	char names[160];
+	uint32_t masked = 0;
+	uint64_t bits = 0;
+
+	switch (vcpu_model_make(&vm->model, &request, regime_machine(), &masked, &bits)) {
+	case VCPU_MODEL_UNKNOWN:
+		text_format(reason, sizeof(reason), "cpu: no model \"%s\"", vm->cfg.cpu);
+		return reason;
+	case VCPU_MODEL_IMMUNITY:
+		cpu_caps_names(names, sizeof(names), bits);
+		text_format(reason, sizeof(reason),
+			    "cpu: %s claims %s, which this machine lacks (unsafe = 1 allows it)", vm->cfg.cpu, names);
+		return reason;
+	case VCPU_MODEL_UNSUPPORTED:
+		cpu_caps_names(names, sizeof(names), bits);
+		text_format(reason, sizeof(reason), "caps: %s cannot be given to a guest here", names);
+		return reason;
+	case VCPU_MODEL_OK:
+		break;
+	}
+	for (uint32_t bit = 1; bit != 0; bit <<= 1)
+		if (masked & bit)
+			log_line(LOG_NOTICE, "%s: cpu %s: masked out, this machine has no %s", vm->cfg.name,
+				 vm->cfg.cpu, cpu_feature_name(bit) != NULL ? cpu_feature_name(bit) : "such feature");
+	return NULL;
+}
+
+/* What the guest may set in CR4 and EFER follows from the CPUID that it sees. */
+static void make_register_rules(struct vm *vm)
+{
+	const struct cpuid_words leaf1 = vcpu_cpuid_at_start(&vm->model, CPUID_FEATURES, 0);
+	const struct cpuid_words leaf7 = vcpu_cpuid_at_start(&vm->model, CPUID_EXTENDED_FEATURES, 0);
+	const struct cpuid_words ext1 = vcpu_cpuid_at_start(&vm->model, CPUID_EXT_FEATURES, 0);
+
+	vm->cr4_allowed = cr_policy_cr4_allowed(leaf1.ecx, leaf1.edx, leaf7.ebx, leaf7.ecx);
+	vm->efer_allowed = cr_policy_efer_allowed(ext1.edx);
+}
+
+static const char *take_memory(struct vm *vm)
+{
+	const struct vmx_config *config = &percpus[0].vmx_config;
+	const uint64_t bytes = vm->cfg.memory_mib * MIB;
+	const uint64_t page_count = bytes / PAGE_BYTES;
+
+	vm->memory = pages_take(page_count, page_count >= LARGE_PAGES ? LARGE_PAGES : 1);
+	if (vm->memory.v == 0) {
+		text_format(reason, sizeof(reason), "memory: %uM wanted in one piece, %luM free in all",
+			    vm->cfg.memory_mib, (uint64_t)(pages_free_count() * PAGE_BYTES / MIB));
+		return reason;
+	}
+	vm->memory_bytes = bytes;
+	vm->ept = (struct ept){.use_2m = config->ept_2m, .use_1g = config->ept_1g};
+	atomic_store_explicit(&vm->ept_fresh, 0, memory_order_relaxed);
+
+	const uint64_t low = vm_low_bytes(vm);
+
+	if (!ept_map(&vm->ept, gpa(0), vm->memory, low, &ept_pages) ||
+	    !ept_map(&vm->ept, gpa(VM_HIGH_MEMORY), hpa(vm->memory.v + low), bytes - low, &ept_pages))
+		return "memory: none left for page tables";
+	vm->msr_bitmap = pages_take_one();
+	if (vm->msr_bitmap.v == 0)
+		return "memory: none left for the MSR bitmap";
+	msr_policy_bitmap_make(hpa_ptr(vm->msr_bitmap), &vm->model, vcpu_cpuid_rdtscp());
+	return NULL;
+}
+
+/* VPIDs: one for each vCPU of each slot, so that no two vCPUs that are on ever share one; 0 is the host's. */
+static uint16_t vpid_of(const struct vm *vm, uint32_t index)
+{
+	return (uint16_t)(1 + vm->id * PROMISE_VCPUS_MAX + index);
+}
+
+static const char *take_vcpus(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->cfg.vcpus; i++) {
+		const hpa_t page = pages_take_one();
+		struct vcpu *vcpu = hpa_ptr(page);
+
+		if (page.v == 0)
+			return "memory: none left for vCPUs";
+		vm->vcpus[vm->vcpu_count++] = vcpu;
+		vcpu->vm = vm;
+		vcpu->index = i;
+		vcpu->vpid = vpid_of(vm, i);
+		vcpu->cpu = VCPU_NOWHERE;
+		vcpu->vmcs = pages_take_one();
+		vcpu->switched.fpu = hpa_ptr(pages_take_one());
+		if (vcpu->vmcs.v == 0 || vcpu->switched.fpu == NULL)
+			return "memory: none left for vCPUs";
+	}
+	return NULL;
+}
+
+static const char *build(struct vm *vm)
+{
+	struct vm_entry entry;
+	const char *why = make_model(vm);
+
+	if (why == NULL && vm->cfg.vcpus > 1)
+		why = "vcpus: more than 1 needs a later version";
+	if (why == NULL && (vm->cfg.cpus & ((1ull << (percpu_count - 1) << 1) - 1)) == 0)
+		why = "cpus: none of them exists on this machine";
+	if (why != NULL)
+		return why;
+	make_register_rules(vm);
+	why = take_memory(vm);
+	if (why == NULL)
+		why = take_vcpus(vm);
+	if (why == NULL && !vm_console_start(vm))
+		why = "memory: none left for the log";
+	if (why == NULL)
+		why = vm_load(vm, &entry);
+	if (why != NULL)
+		return why;
+
+	const struct mitigation *m;
+	uint64_t gen;
+
+	m = &regime_now(&gen)->mitigation;
+	atomic_store_explicit(&vm->promise, promise_start(mitigation_skip_l1dfl(m), vm->cfg.fixed),
+			      memory_order_release);
+	atomic_store_explicit(&vm->unanswered, 0, memory_order_relaxed);
+	vm->shutdown_letters = 0;
+	vm->tsc_offset = -rdtsc();
+	vcpu_reset(percpu_this(), vm->vcpus[0], entry.entry, entry.eax, entry.ebx);
+	return NULL;
+}
+
+const char *vm_build(struct vm *vm)
+{
+	const char *why = build(vm);
+
+	if (why != NULL)
+		vm_build_undo(vm);
+	return why;
+}
+
+static void give(hpa_t page)
+{
+	if (page.v != 0)
+		pages_give_one(page);
+}
+
+void vm_build_undo(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		give(vm->vcpus[i]->vmcs);
+		give(hpa_of(vm->vcpus[i]->switched.fpu));
+		give(hpa_of(vm->vcpus[i]));
+		vm->vcpus[i] = NULL;
+	}
+	vm->vcpu_count = 0;
+	give(vm->msr_bitmap);
+	vm->msr_bitmap = hpa(0);
+	ept_destroy(&vm->ept, &ept_pages);
+	if (vm->memory.v != 0)
+		pages_give(vm->memory, vm->memory_bytes / PAGE_BYTES);
+	vm->memory = hpa(0);
+	vm->memory_bytes = 0;
+}

@@ -1,0 +1,120 @@
+#include "hv/vm_console.h"
+
+#include "arch/cpu.h"
+#include "arch/memory.h"
+#include "arch/tsc.h"
+#include "hv/console.h"
+#include "hv/pages.h"
+#include "hv/policy/text.h"
+#include "hv/vm.h"
+
+bool vm_console_start(struct vm *vm)
+{
+	struct vm_console *c = &vm->console;
+	char *log = c->log;
+
+	if (log == NULL) {
+		const hpa_t pages = pages_take(VM_CONSOLE_LOG_BYTES / PAGE_BYTES, 1);
+
+		if (pages.v == 0)
+			return false;
+		log = hpa_ptr(pages);
+	}
+	lock_acquire(&c->lock);
+	c->log = log;
+	c->line_length = 0;
+	c->log_head = c->shown = c->mark = c->search = 0;
+	c->uart_ier = c->uart_lcr = c->uart_mcr = c->uart_scratch = c->uart_dll = c->uart_dlm = 0;
+	lock_release(&c->lock);
+	return true;
+}
+
+/* The caller holds the lock, here and below. */
+static void show_line(struct vm *vm)
+{
+	struct vm_console *c = &vm->console;
+	char prefix[CFG_NAME_MAX + sizeof("| ")];
+
+	text_format(prefix, sizeof(prefix), "%s| ", vm->cfg.name);
+	console_text(prefix, c->line, c->line_length);
+	c->line_length = 0;
+	c->shown = c->log_head;
+}
+
+bool vm_console_put(struct vm *vm, uint8_t byte)
+{
+	struct vm_console *c = &vm->console;
+	bool shown = false;
+
+	lock_acquire(&c->lock);
+	if (byte != '\n' && byte != '\r' && c->line_length == VM_CONSOLE_LINE_MAX) {
+		show_line(vm);
+		shown = true;
+	}
+	c->log[c->log_head++ % VM_CONSOLE_LOG_BYTES] = (char)byte;
+	if (byte == '\n') {
+		show_line(vm);
+		shown = true;
+	} else if (byte != '\r') {
+		c->line[c->line_length++] = (char)byte;
+		c->line_tsc = rdtsc();
+	}
+	lock_release(&c->lock);
+	return shown;
+}
+
+void vm_console_flush(struct vm *vm, bool now)
+{
+	struct vm_console *c = &vm->console;
+
+	lock_acquire(&c->lock);
+	/* Signed: the last byte may have come on a pCPU whose TSC is ahead. */
+	if (c->line_length != 0 && (now || (int64_t)(rdtsc() - c->line_tsc) > (int64_t)tsc_hz()))
+		show_line(vm);
+	lock_release(&c->lock);
+}
+
+void vm_console_mark(struct vm *vm)
+{
+	struct vm_console *c = &vm->console;
+
+	lock_acquire(&c->lock);
+	c->mark = c->shown;
+	lock_release(&c->lock);
+}
+
+void vm_console_seek(struct vm *vm)
+{
+	struct vm_console *c = &vm->console;
+
+	lock_acquire(&c->lock);
+	c->search = c->mark;
+	lock_release(&c->lock);
+}
+
+static bool stands_at(const struct vm_console *c, uint64_t at, const char *text, uint32_t length)
+{
+	uint32_t same = 0;
+
+	while (same < length && c->log[(at + same) % VM_CONSOLE_LOG_BYTES] == text[same])
+		same++;
+	return same == length;
+}
+
+/* A text without line ends cannot reach from one line into the next. */
+bool vm_console_printed(struct vm *vm, const char *text, uint32_t length, bool *looked)
+{
+	struct vm_console *c = &vm->console;
+	bool found = false;
+
+	lock_acquire(&c->lock);
+	if (c->log_head > VM_CONSOLE_LOG_BYTES && c->search < c->log_head - VM_CONSOLE_LOG_BYTES)
+		c->search = c->log_head - VM_CONSOLE_LOG_BYTES;
+	*looked |= c->search < c->shown;
+	for (uint64_t at = c->search; !found && at + length <= c->shown; at++)
+		found = stands_at(c, at, text, length);
+	if (!found && c->search < c->shown)
+		c->search = c->shown;
+	lock_release(&c->lock);
+	return found;
+}

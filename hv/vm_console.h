@@ -1,0 +1,50 @@
+/* A VM's serial port as the host sees it: what the guest has printed. Lines go to the console as `NAME| text`; the last
+ * 64 KiB are kept for `wait`. */
+#ifndef HV_VM_CONSOLE_H
+#define HV_VM_CONSOLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/lock.h"
+
+#define VM_CONSOLE_LINE_MAX  1024
+#define VM_CONSOLE_LOG_BYTES 65536
+
+struct vm_console {
+	struct lock lock; /* over all that follows */
+	uint32_t line_length;
+	uint64_t line_tsc; /* when the unfinished line got its last byte */
+	/* Bytes of the log since the VM's start. */
+	uint64_t log_head; /* all that it has printed */
+	uint64_t shown;    /* those before the unfinished line */
+	uint64_t mark;     /* shown when the last command but `wait` was typed */
+	uint64_t search;   /* vm_console_printed() goes on from here; at first mark */
+	char line[VM_CONSOLE_LINE_MAX];
+	char *log; /* a ring of VM_CONSOLE_LOG_BYTES; NULL until the first start */
+	uint8_t uart_ier, uart_lcr, uart_mcr, uart_scratch, uart_dll, uart_dlm;
+};
+
+struct vm;
+
+/* Empties it: the VM starts. False without memory for the log. */
+bool vm_console_start(struct vm *vm);
+
+/* The guest has sent a byte. True: a line went to the host's console. */
+bool vm_console_put(struct vm *vm, uint8_t byte);
+
+/* Shows a line that has been unfinished for a second; and the rest of one when the VM stops (now = true). */
+void vm_console_flush(struct vm *vm, bool now);
+
+/* A command other than `wait` has been typed. `wait` itself does not count, so that two of them in a row both see what
+ * one command brought about. */
+void vm_console_mark(struct vm *vm);
+
+/* A search begins: for lines that were shown since the mark. */
+void vm_console_seek(struct vm *vm);
+
+/* Text stands on one of those lines. Lines are looked at once: until the next vm_console_seek(), ask for the same text.
+ * *looked is set if there were lines to look at. */
+bool vm_console_printed(struct vm *vm, const char *text, uint32_t length, bool *looked);
+
+#endif

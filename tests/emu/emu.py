@@ -1,0 +1,110 @@
+"""The emulator's rows: each section of tests/emu/*.ini is one run of a machine with a script, and what it must show.
+
+    [name]              the row is emu/FILE-NAME
+    machine =           of tests/machines/
+    cpus = vms = cmdline =   as for `make run`; defaults: 2, none, none
+    script =            lines typed at the prompt
+    expect =            regular expressions, one a line; each must match a later line of the output than the one before.
+                        `! regex` must match none of the lines between its neighbours
+    anywhere =          regular expressions that must match some line
+    forbid =            regular expressions that must match no line
+    check =             names of functions of checks.py that look at the whole output
+    end = ok|failed     the last line on standard error; default: ok
+    seconds =           time limit; default: 120
+
+Expressions are searched for in the line (re.search). A row without `expect` or `anywhere` is an error."""
+
+import configparser
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import checks
+from machine import ROOT, Machine
+from rows import Result, Row
+
+KEYS = {"machine", "cpus", "vms", "cmdline", "script", "expect", "anywhere", "forbid", "check", "end", "seconds"}
+
+
+def lines_of(section, key):
+    return [line for line in section.get(key, "").splitlines() if line.strip()]
+
+
+def unmet(patterns, lines):
+    """The first of the patterns, in order, that the lines do not bear out, in words; or None."""
+    at = 0
+    unwanted = []
+    for pattern in [*patterns, ""]:  # the last one stands for the end of the output
+        if pattern.startswith("! "):
+            unwanted.append(pattern[2:])
+            continue
+        found = next((i for i in range(at, len(lines)) if re.search(pattern, lines[i])), None) if pattern else len(lines)
+        if found is None:
+            return f"expected after line {at}: {pattern}"
+        for line in lines[at:found]:
+            for bad in unwanted:
+                if re.search(bad, line):
+                    return f"forbidden before {pattern or 'the end'}: {bad}: {line}"
+        at, unwanted = found + 1, []
+    return None
+
+
+def problems(section, output, end):
+    """What in the output is not as the row wants it, one text each."""
+    lines = output.splitlines()
+    in_order = unmet(lines_of(section, "expect"), lines)
+    found = [in_order] if in_order else []
+    found += [f"expected anywhere: {pattern}" for pattern in lines_of(section, "anywhere")
+              if not any(re.search(pattern, line) for line in lines)]
+    found += [f"forbidden: {pattern}: {line}" for pattern in lines_of(section, "forbid")
+              for line in lines if re.search(pattern, line)]
+    for name in section.get("check", "").split():
+        found += [f"{name}: {text}" for text in getattr(checks, name)(lines)]
+    wanted_end = f"run: {section.get('end', 'ok')}"
+    if end != wanted_end:
+        found.append(f"ended with {end!r}, not {wanted_end!r}")
+    return found
+
+
+def play(name, section):
+    machine = Machine(section["machine"])
+    if machine.why_not():
+        return Result(skipped=1, detail=machine.why_not())
+    environment = os.environ | {"MACHINE": machine.name, "CPUS": section.get("cpus", "2"),
+                                "VMS": section.get("vms", ""), "CMDLINE": section.get("cmdline", "")}
+    runner = subprocess.Popen([sys.executable, str(ROOT / "tests/run/run.py"), name.replace("/", "-")], cwd=ROOT,
+                              env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    script = "\n".join(lines_of(section, "script")) + "\n"
+    seconds = section.getint("seconds", 120)
+    try:
+        output, errors = runner.communicate(script.encode(), timeout=seconds)
+    except subprocess.TimeoutExpired:
+        runner.send_signal(signal.SIGTERM)  # it ends its emulator
+        output, errors = runner.communicate()
+        errors += f"\nnot done within {seconds} s".encode()
+    output, errors = (text.decode(errors="replace") for text in (output, errors))
+    found = problems(section, output, errors.splitlines()[-1] if errors else "")
+    if not found:
+        return Result(passed=1)
+    return Result(failed=1, detail="\n".join([*found, "---- console ----", output, "---- runner ----", errors]))
+
+
+def emu_row(name, section):
+    unknown = set(section) - KEYS
+    if unknown or not (lines_of(section, "expect") or lines_of(section, "anywhere")):
+        why = f"unknown keys: {unknown}" if unknown else "expects nothing"
+        return Row(name, lambda: Result(failed=1, detail=why))
+    return Row(name, lambda: play(name, section))
+
+
+def emu_rows():
+    rows = []
+    for path in sorted(pathlib.Path(ROOT, "tests/emu").glob("*.ini")):
+        ini = configparser.ConfigParser(interpolation=None, delimiters=("=",), comment_prefixes=("#",))
+        ini.optionxform = str
+        ini.read(path)
+        rows += [emu_row(f"emu/{path.stem}-{name}", ini[name]) for name in ini.sections()]
+    return rows
