@@ -3,7 +3,9 @@
 ##   run               install what is missing, build, boot the VMs, attach the terminal to the console
 ##   test              install what is missing, build, run every automatic test
 ##   iso               write a GRUB ISO that boots on BIOS and UEFI
+##   golden            write the golden table of plans anew, and into docs/mitigations.md: a deliberate change
 ##   lint              layers, format, headers alone, cppcheck, the shape of the entry path
+##   traps             spring each known trap in a copy of the tree, and see its test fail
 ##   machines          list the machines with what each can show
 ##   clean             remove build/
 ##   help              this list
@@ -59,11 +61,16 @@ GUEST_LIB := $(patsubst %,build/%.o,$(basename $(wildcard guest/lib/*.c guest/li
 GUEST_CFGS := $(patsubst %,build/%,$(wildcard guest/*.cfg))
 
 # Modules without hardware access: linked into the host tests and the fuzz harnesses as they are.
-PURE := $(wildcard hv/policy/*.c) boot/multiboot2.c arch/acpi.c
+PURE := $(wildcard hv/policy/*.c) boot/multiboot2.c arch/acpi.c hv/audit_rules.c
 HOST_OBJECTS := $(patsubst %.c,build/host/%.o,$(PURE))
 FUZZ_OBJECTS := $(patsubst %.c,build/fuzz/%.o,$(PURE))
 HOST_TESTS := $(patsubst %.c,build/%,$(wildcard tests/host/test_*.c))
 FUZZERS := $(patsubst %.c,build/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+# What runs in threads on the host, under ThreadSanitizer. clang's, for gcc's does not take fences.
+TSAN_CFLAGS := -std=gnu11 -O1 -g $(WARNINGS) -I. -fsanitize=thread -fno-omit-frame-pointer -pthread
+STRESS_OBJECTS := $(patsubst %,build/tsan/%.o,hv/handshake hv/promise_word hv/policy/promise)
+STRESS_TESTS := $(patsubst %.c,build/%,$(wildcard tests/host/stress_*.c))
 
 # `run` and `test` promise what their last line is, so make must not add "*** Error 1" to it. In question mode make
 # runs nothing but the recipe lines marked + and passes an exit status of 1 on without a word.
@@ -74,7 +81,7 @@ endif
 endif
 BUILD = MAKEFLAGS= $(MAKE) --silent --no-print-directory --jobs=$$(nproc)
 
-.PHONY: all hypervisor guests host-tests fuzzers run test iso lint machines clean help FORCE
+.PHONY: all hypervisor guests host-tests fuzzers stress-tests run test iso lint traps golden machines clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -83,6 +90,7 @@ hypervisor: build/sluice.elf build/sluice.dis build/sluice.sym
 guests: $(GUESTS) $(GUEST_CFGS)
 host-tests: $(HOST_TESTS)
 fuzzers: $(FUZZERS)
+stress-tests: $(STRESS_TESTS)
 
 # ---- the hypervisor ----
 
@@ -157,6 +165,14 @@ build/tests/host/%: tests/host/%.c build/host/libpure.a Makefile
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_CFLAGS) -MMD -MP -o $@ $< build/host/libpure.a -lcmocka
 
+build/tsan/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(FUZZCC) $(TSAN_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(STRESS_TESTS): build/%: %.c $(STRESS_OBJECTS) Makefile
+	@mkdir -p $(@D)
+	$(FUZZCC) $(TSAN_CFLAGS) -MMD -MP -o $@ $< $(STRESS_OBJECTS)
+
 build/fuzz/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(FUZZCC) $(HOST_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
@@ -184,6 +200,14 @@ lint:
 	@sh tests/run/deps.sh test >&2
 	@$(BUILD) all
 	@python3 tests/lint/lint.py
+
+golden: build/tests/host/test_golden_plan
+	@$< print > tests/host/golden_plan.txt
+	@python3 tests/host/golden.py write
+
+traps:
+	@sh tests/run/deps.sh test >&2
+	@MAKEFLAGS= python3 tests/traps/traps.py
 
 machines:
 	@python3 tests/run/machine.py

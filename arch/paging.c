@@ -105,6 +105,13 @@ void paging_load(void)
 	write_cr3(root.v);
 }
 
+const uint8_t *paging_mapped(uint64_t address, size_t length)
+{
+	if (address < PAGE_BYTES || address > limit || length > limit - address)
+		return NULL;
+	return hpa_ptr(hpa(address));
+}
+
 uint64_t paging_cr3(void)
 {
 	return root.v;

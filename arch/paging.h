@@ -3,6 +3,7 @@
 #ifndef ARCH_PAGING_H
 #define ARCH_PAGING_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "arch/address.h"
@@ -15,6 +16,9 @@ void paging_init(uint64_t limit_bytes, hpa_t (*take_page)(void));
 
 /* Loads the tables on this pCPU, with EFER and CR0 as they need them (NXE, WP). */
 void paging_load(void);
+
+/* The length bytes at a physical address, NULL unless all of them are mapped; never for the first page. */
+const uint8_t *paging_mapped(uint64_t address, size_t length);
 
 /* The CR3 of every pCPU. */
 uint64_t paging_cr3(void);

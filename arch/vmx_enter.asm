@@ -221,6 +221,13 @@ vmx_leave:
 	mov	edx, [rdi + ENTRY_PLAN_SPEC_CTRL_HOST_HIGH]
 	wrmsr
 .spec_ctrl_done:
+	test	dword [rdi + ENTRY_PLAN_STEPS], PLAN_MCU_RESTORE
+	jz	.mcu_restore_done
+	mov	ecx, MSR_IA32_MCU_OPT_CTRL
+	mov	eax, [rdi + ENTRY_PLAN_MCU_OPT_CTRL_ROOT]
+	mov	edx, [rdi + ENTRY_PLAN_MCU_OPT_CTRL_ROOT_HIGH]
+	wrmsr
+.mcu_restore_done:
 	test	dword [rdi + ENTRY_PLAN_STEPS], PLAN_RSB_FILL
 	jz	.rsb_fill_done
 %assign turn 0

@@ -50,6 +50,8 @@ enum command_status command_set(const struct command_line *line);
 enum command_status command_vm(const struct command_line *line);
 enum command_status command_stats(const struct command_line *line);
 enum command_status command_trace(const struct command_line *line);
+enum command_status command_audit(const struct command_line *line);
+enum command_status command_provoke(const struct command_line *line);
 enum command_status command_wait(const struct command_line *line);
 enum command_status command_wait_poll(bool interrupt, bool *busy);
 

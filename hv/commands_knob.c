@@ -23,7 +23,7 @@ static void knob_row(const struct regime *regime, enum knob knob)
 static void owed_rows(const struct mitigation *m)
 {
 	for (uint32_t i = 0; i < vm_count; i++) {
-		const promise_t word = atomic_load_explicit(&vms[i].promise, memory_order_relaxed);
+		const promise_t word = promise_word_get(&vms[i].promise);
 		char told[LIST_BYTES] = "", number[4];
 
 		if (atomic_load_explicit(&vms[i].state, memory_order_relaxed) == VM_OFF ||
@@ -35,7 +35,8 @@ static void owed_rows(const struct mitigation *m)
 			text_format(number, sizeof(number), "%u", vcpu);
 			command_list_add(told, sizeof(told), number, ",");
 		}
-		console_line("owed %s vcpus=%s", vms[i].cfg.name, told);
+		if (told[0] != '\0')
+			console_line("owed %s vcpus=%s", vms[i].cfg.name, told);
 	}
 }
 
@@ -53,8 +54,7 @@ static bool knob_named(const struct text_word *word, enum knob *out)
 
 enum command_status command_get(const struct command_line *line)
 {
-	uint64_t gen;
-	const struct regime *regime = regime_now(&gen);
+	const struct regime *regime = regime_now();
 	enum knob only = KNOB_COUNT;
 
 	if (line->count == 1) {
@@ -69,37 +69,23 @@ enum command_status command_get(const struct command_line *line)
 	return COMMAND_OK;
 }
 
-static void trace_mode(enum knob knob, uint8_t old, uint8_t new, bool done)
-{
-	struct trace_ring *ring = &percpu_this()->trace;
-
-	if (ring->capacity == 0)
-		return;
-
-	struct trace_row *row = trace_next(ring);
-
-	*row = (struct trace_row){.tsc = rdtsc(),
-				  .type = TRACE_MODE,
-				  .mode = {.knob = (uint8_t)knob, .old = old, .new = new, .done = done}};
-	regime_now(&row->gen);
-	trace_commit(ring);
-}
-
-/* The bit never promises a flush that is not given: flushing begins before it appears and ends after it has gone. */
-static void regime_change(const struct knobs *knobs, bool force)
+/* Puts the knobs in force; the number that every pCPU has answered for is returned. The bit never promises a flush that
+ * is not given: flushing begins before it appears and ends after it has gone. */
+static uint64_t regime_change(const struct knobs *knobs, bool force)
 {
 	uint64_t gen;
-	const bool shown_before = mitigation_skip_l1dfl(&regime_now(&gen)->mitigation);
+	const bool shown_before = mitigation_skip_l1dfl(&regime_now()->mitigation);
 	const struct mitigation after = mitigation_select(regime_machine(), knobs);
 	const bool shown_after = mitigation_skip_l1dfl(&after);
 
 	if (shown_before && !shown_after)
 		vm_caps_set_skip_all(false);
-	regime_set(knobs);
+	gen = regime_set(knobs);
 	if (!shown_before && shown_after)
 		vm_caps_set_skip_all(true);
 	if (force)
 		vm_caps_force_all(shown_after);
+	return gen;
 }
 
 /* The machine does something else than what was asked for by name: success must not hide it (facts.md, trap 26). */
@@ -115,8 +101,7 @@ enum command_status command_set(const struct command_line *line)
 {
 	const struct text_word *value = &line->words[1];
 	const bool force = line->count == 3;
-	uint64_t gen;
-	struct knobs knobs = regime_now(&gen)->knobs;
+	struct knobs knobs = regime_now()->knobs;
 	enum knob knob;
 	uint8_t new;
 
@@ -133,13 +118,15 @@ enum command_status command_set(const struct command_line *line)
 	const uint8_t old = knobs.value[knob];
 
 	knobs.value[knob] = new;
-	trace_mode(knob, old, new, false);
-	regime_change(&knobs, force);
+	trace_knob(percpu_this(), regime_gen(), knob, old, new, false, force);
+
+	const uint64_t gen = regime_change(&knobs, force);
+
 	if (knob == KNOB_LOGLEVEL)
 		log_level_set((enum log_level) new);
-	trace_mode(knob, old, new, true);
+	trace_knob(percpu_this(), gen, knob, old, new, true, force);
 
-	const struct regime *regime = regime_now(&gen);
+	const struct regime *regime = regime_now();
 
 	if (is_coerced(regime, knob))
 		knob_row(regime, knob);

@@ -12,7 +12,6 @@
 #include "hv/vm.h"
 #include "version.h"
 
-#define NAMES_BYTES     512 /* of capability bits: enough for all */
 #define BUG_STATE_BYTES 256
 #define VCPU_NAME_BYTES (CFG_NAME_MAX + sizeof(".4294967295"))
 
@@ -52,7 +51,7 @@ static void vmx_row(void)
 
 static void assumed_features(const char *option, uint32_t features)
 {
-	char names[NAMES_BYTES] = "";
+	char names[CPU_CAPS_NAMES_SIZE] = "";
 
 	for (unsigned bit = 0; bit < 32; bit++)
 		if (features & 1u << bit)
@@ -93,8 +92,7 @@ enum command_status command_info(const struct command_line *line)
 enum command_status command_bugs(const struct command_line *line)
 {
 	const struct machine *machine = regime_machine();
-	uint64_t gen;
-	const struct mitigation *m = &regime_now(&gen)->mitigation;
+	const struct mitigation *m = &regime_now()->mitigation;
 
 	(void)line;
 	for (unsigned row = 0; row < BUG_ROW_COUNT; row++) {
@@ -113,7 +111,7 @@ enum command_status command_bugs(const struct command_line *line)
 /* told: NULL where nobody is told anything. */
 static void caps_row(const char *whose, uint64_t value, const char *told)
 {
-	char names[NAMES_BYTES];
+	char names[CPU_CAPS_NAMES_SIZE];
 
 	cpu_caps_names(names, sizeof(names), value);
 	console_line("caps %s value=0x%lx names=%s%s%s", whose, value, names, told != NULL ? " told=" : "",
@@ -123,8 +121,7 @@ static void caps_row(const char *whose, uint64_t value, const char *told)
 /* What a guest that starts now may see: with the dynamic bit where the mode stands for it. */
 static uint64_t supported_now(void)
 {
-	uint64_t gen;
-	const bool skip = mitigation_skip_l1dfl(&regime_now(&gen)->mitigation);
+	const bool skip = mitigation_skip_l1dfl(&regime_now()->mitigation);
 
 	return regime_machine()->supported_caps | (skip ? ARCH_CAP(SKIP_L1DFL_VMENTRY) : 0);
 }
@@ -136,7 +133,7 @@ enum command_status command_caps(const struct command_line *line)
 	caps_row("supported", supported_now(), NULL);
 	for (uint32_t i = 0; i < vm_count; i++) {
 		const struct vm *vm = &vms[i];
-		const promise_t word = atomic_load_explicit(&vm->promise, memory_order_relaxed);
+		const promise_t word = promise_word_get(&vm->promise);
 
 		if (state_of(vm) != VM_OFF)
 			caps_row(vm->cfg.name, vm_caps_value(vm), promise_told(word) ? "skip_l1dfl_vmentry" : "-");
@@ -151,11 +148,10 @@ static void pcpu_row(const struct percpu *cpu)
 	const struct vcpu *vcpu = atomic_load_explicit(&cpu->current, memory_order_acquire);
 	const bool failed = !cpu->started && !percpu_is_console(cpu);
 	char name[VCPU_NAME_BYTES] = "-", mcu[sizeof("0x0123456789abcdef")] = "absent";
-	uint64_t gen;
 
 	if (vcpu != NULL)
 		text_format(name, sizeof(name), "%s.%u", vcpu->vm->cfg.name, vcpu->index);
-	if (regime_now(&gen)->mitigation.mcu_opt_ctrl)
+	if (regime_now()->mitigation.mcu_opt_ctrl)
 		text_format(mcu, sizeof(mcu), "0x%lx", cpu->mcu_opt_ctrl);
 	console_line("cpu %u apic=%u state=%s vcpu=%s mcu_opt_ctrl=%s", cpu->arch.index, cpu->arch.apic_id,
 		     failed         ? "failed"
@@ -182,9 +178,9 @@ static void stats_rows(const struct vcpu *vcpu)
 
 	console_line(
 		"vcpu %s.%u entries=%lu exits=%lu l1d_flush_msr=%lu l1d_flush_soft=%lu l1d_flush_skipped=%lu verw=%lu "
-		"mcu_opt_ctrl_reads=%lu mcu_opt_ctrl_writes=%lu ibpb=%lu",
+		"mcu_opt_ctrl_reads=%lu mcu_opt_ctrl_writes=%lu ibpb=%lu unanswered=%lu",
 		name, vcpu->index, s->entries, s->exits, s->l1d_flush_msr, s->l1d_flush_soft, s->l1d_flush_skipped,
-		s->verw, s->mcu_opt_ctrl_reads, s->mcu_opt_ctrl_writes, s->ibpb);
+		s->verw, s->mcu_opt_ctrl_reads, s->mcu_opt_ctrl_writes, s->ibpb, s->unanswered);
 	for (unsigned reason = 0; reason < EXIT_REASON_COUNT; reason++)
 		if (s->exit[reason] != 0)
 			console_line("exit %s.%u reason=%s count=%lu", name, vcpu->index,

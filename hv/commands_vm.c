@@ -1,4 +1,4 @@
-/* vm list, show, start, pause, resume, stop, reset. */
+/* vm list, show, start, pause, resume, stop, reset, set. */
 #include "hv/commands.h"
 #include "hv/console.h"
 #include "hv/vm.h"
@@ -70,6 +70,23 @@ static enum command_status act(unsigned action, const struct command_line *line)
 	return why_not == NULL ? COMMAND_OK : command_fail("%s: %s", vm->cfg.name, why_not);
 }
 
+/* The rest of the line is the assignment: a value in double quotes may hold blanks. */
+static enum command_status set(const struct command_line *line)
+{
+	char why_not[160];
+
+	if (line->count < 3)
+		return command_usage_fail("vm set NAME KEY=VALUE");
+
+	struct vm *vm = command_vm_named(&line->words[1]);
+
+	if (vm == NULL)
+		return COMMAND_FAILED;
+	if (!vm_configure(vm, line->words[2].text, why_not, sizeof(why_not)))
+		return command_fail("%s: %s", vm->cfg.name, why_not);
+	return COMMAND_OK;
+}
+
 enum command_status command_vm(const struct command_line *line)
 {
 	const struct text_word *what = &line->words[0];
@@ -84,6 +101,8 @@ enum command_status command_vm(const struct command_line *line)
 
 		return vm != NULL ? show(vm) : COMMAND_FAILED;
 	}
+	if (text_is("set", what->text, what->length))
+		return set(line);
 	for (unsigned i = 0; i < ACTION_COUNT; i++)
 		if (text_is(ACTIONS[i].name, what->text, what->length))
 			return act(i, line);

@@ -373,15 +373,17 @@ static bool send_some(void)
 	return any;
 }
 
-static void show_unfinished_lines(void)
+static bool show_unfinished_lines(void)
 {
+	bool shown = false;
 	const uint64_t now = rdtsc();
 
 	if (now - lines_checked_tsc < tsc_hz() / LINE_CHECKS_A_SEC)
-		return;
+		return false;
 	lines_checked_tsc = now;
 	for (uint32_t i = 0; i < vm_count; i++)
-		vm_console_flush(&vms[i], false);
+		shown |= vm_console_flush(&vms[i], false);
+	return shown;
 }
 
 static bool go_on_with_command(void)
@@ -406,7 +408,7 @@ bool console_poll(void)
 {
 	bool busy = receive();
 
-	show_unfinished_lines();
+	busy |= show_unfinished_lines();
 	busy |= command_pending ? go_on_with_command() : take_typed();
 	return send_some() || busy;
 }

@@ -93,6 +93,9 @@ struct cpu_caps cpu_probe_caps(struct percpu *cpu, const struct options *options
 			cpu->mcu_opt_ctrl = value;
 		} else if (trials[i].which == CPU_MSR_SPEC_CTRL) {
 			cpu->spec_ctrl = value;
+		} else if (trials[i].which == CPU_MSR_TSX_CTRL) {
+			cpu->tsx_ctrl = value;
+			cpu->has_tsx_ctrl = true;
 		}
 	}
 	return cpu_caps_without(&caps, missing);

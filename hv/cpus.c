@@ -6,6 +6,7 @@
 #include "arch/smp.h"
 #include "hv/cpu_probe.h"
 #include "hv/log.h"
+#include "hv/msr_lists.h"
 #include "hv/pages.h"
 #include "hv/panic.h"
 #include "hv/sched.h"
@@ -52,10 +53,17 @@ static hpa_t find_trampoline(const struct boot_info *boot)
 	return hpa(0);
 }
 
+/* A slot whose pCPU did not start is used again, with all that it holds. */
 static void init_percpu(uint32_t index, uint32_t apic_id_value)
 {
-	const hpa_t stacks = pages_take(ARCH_PERCPU_STACK_BYTES / PAGE_BYTES, 1);
 	struct percpu *cpu = &percpus[index];
+
+	if (cpu->vmxon_region.v != 0) {
+		cpu->arch.apic_id = apic_id_value;
+		return;
+	}
+
+	const hpa_t stacks = pages_take(ARCH_PERCPU_STACK_BYTES / PAGE_BYTES, 1);
 
 	cpu->vmxon_region = pages_take_one();
 	if (stacks.v == 0 || cpu->vmxon_region.v == 0 || !trace_ring_init(&cpu->trace, options_in_force->trace_rows))
@@ -89,6 +97,17 @@ _Noreturn void cpus_init_boot(const struct boot_info *boot, const struct options
 	have_trampoline = trampoline.v != 0;
 	boot_then = then;
 	arch_percpu_enter(&percpus[0].arch, boot_enter);
+}
+
+/* In the order in which one leads to the next. */
+static void probe(struct percpu *cpu)
+{
+	struct cpu_caps *caps = &caps_of[cpu->arch.index];
+
+	*caps = cpu_probe_caps(cpu, options_in_force);
+	cpu_probe_vmx(cpu);
+	if (cpu->vmx_on)
+		cpu->entry_list_msrs = msr_lists_probe(cpu, caps);
 }
 
 static void answer_sync(void)
@@ -133,8 +152,7 @@ static void cpu_main(struct arch_percpu *arch)
 	struct percpu *cpu = (struct percpu *)arch;
 
 	answer_sync();
-	caps_of[arch->index] = cpu_probe_caps(cpu, options_in_force);
-	cpu_probe_vmx(cpu);
+	probe(cpu);
 	atomic_store_explicit(&probed, true, memory_order_release);
 	while (!atomic_load_explicit(&released, memory_order_acquire))
 		cpu_pause();
@@ -157,17 +175,11 @@ static bool start_one(uint32_t index, uint32_t apic_id_value)
 	return true;
 }
 
-static const uint8_t *read_physical(uint64_t address, size_t length)
-{
-	(void)length; /* the tables lie below the end of what is mapped; acpi.c checks their own lengths */
-	return hpa_ptr(hpa(address));
-}
-
 static void start_others(const struct boot_info *boot)
 {
 	struct acpi_madt madt;
 	const char *why =
-		boot->rsdp == 0 ? "no RSDP from the loader" : acpi_madt_find(&madt, boot->rsdp, read_physical);
+		boot->rsdp == 0 ? "no RSDP from the loader" : acpi_madt_find(&madt, boot->rsdp, paging_mapped);
 
 	if (why == NULL && !have_trampoline)
 		why = "no free page below 640 KiB to start them in";
@@ -201,16 +213,17 @@ static void compare_vmx(void)
 
 void cpus_start(const struct boot_info *boot, struct machine *machine)
 {
-	caps_of[0] = cpu_probe_caps(&percpus[0], options_in_force);
-	cpu_probe_vmx(&percpus[0]);
+	probe(&percpus[0]);
 	start_others(boot);
 	compare_vmx();
 
 	machine->caps = caps_of[0];
 	machine->bugs = bugs_find(&caps_of[0]);
+	machine->entry_list_msrs = percpus[0].entry_list_msrs;
 	for (uint32_t i = 1; i < percpu_count; i++) {
 		machine->caps = cpu_caps_common(&machine->caps, &caps_of[i]);
 		machine->bugs |= bugs_find(&caps_of[i]);
+		machine->entry_list_msrs &= percpus[i].entry_list_msrs;
 	}
 	machine->host_arch_capabilities = machine->caps.arch_capabilities;
 	machine->supported_caps = bugs_supported_caps(&machine->caps, machine->bugs);

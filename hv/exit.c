@@ -3,6 +3,7 @@
 #include "arch/defs/cr.h"
 #include "arch/vmx.h"
 #include "hv/policy/text.h"
+#include "hv/vcpu_apic.h"
 #include "hv/vm.h"
 
 const char *exit_reason_name(unsigned reason, char *buffer, unsigned size)
@@ -27,7 +28,7 @@ void exit_note_host(struct percpu *cpu)
 static enum exit_action exit_hlt(struct vcpu *vcpu)
 {
 	vcpu_skip_instruction(vcpu);
-	atomic_store_explicit(&vcpu->wait, VCPU_HALTED, memory_order_release);
+	vcpu_apic_halt(vcpu, (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) != 0);
 	return EXIT_LEAVE;
 }
 
@@ -69,18 +70,21 @@ enum exit_action exit_handle(struct percpu *cpu, struct vcpu *vcpu)
 	case EXIT_EXCEPTION_NMI:
 	case EXIT_EXTERNAL_INTERRUPT:
 		return exit_event(cpu, vcpu);
+	case EXIT_INTERRUPT_WINDOW:
+	case EXIT_NMI_WINDOW:
+		return vcpu_apic_window(vcpu);
 	case EXIT_PREEMPTION_TIMER:
 		return EXIT_LEAVE;
 	case EXIT_CPUID:
 		return exit_cpuid(vcpu);
 	case EXIT_RDMSR:
-		return exit_rdmsr(vcpu);
+		return exit_rdmsr(cpu, vcpu);
 	case EXIT_WRMSR:
 		return exit_wrmsr(vcpu);
 	case EXIT_IO:
 		return exit_io(cpu, vcpu);
 	case EXIT_VMCALL:
-		return exit_vmcall(vcpu);
+		return exit_vmcall(cpu, vcpu);
 	case EXIT_CR_ACCESS:
 		return exit_cr_access(cpu, vcpu);
 	case EXIT_XSETBV:
@@ -110,7 +114,7 @@ enum exit_action exit_handle(struct percpu *cpu, struct vcpu *vcpu)
 	case EXIT_ENCLS:
 		return exit_undefined(vcpu);
 	case EXIT_EPT_VIOLATION:
-		return exit_ept_violation(vcpu);
+		return exit_ept_violation(cpu, vcpu);
 	case EXIT_TRIPLE_FAULT:
 		vm_crash(vcpu, "triple fault");
 		return EXIT_LEAVE;

@@ -25,13 +25,13 @@ const char *exit_reason_name(unsigned reason, char *buffer, unsigned size);
 
 /* The handlers, each in its own file. */
 enum exit_action exit_cpuid(struct vcpu *vcpu);
-enum exit_action exit_rdmsr(struct vcpu *vcpu);
+enum exit_action exit_rdmsr(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_wrmsr(struct vcpu *vcpu);
 enum exit_action exit_cr_access(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_xsetbv(struct vcpu *vcpu);
 enum exit_action exit_io(struct percpu *cpu, struct vcpu *vcpu);
-enum exit_action exit_vmcall(struct vcpu *vcpu);
+enum exit_action exit_vmcall(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_event(struct percpu *cpu, struct vcpu *vcpu);
-enum exit_action exit_ept_violation(struct vcpu *vcpu);
+enum exit_action exit_ept_violation(struct percpu *cpu, struct vcpu *vcpu);
 
 #endif

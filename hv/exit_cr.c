@@ -1,11 +1,13 @@
 /* Writes of CR0 and CR4 that touch what the host holds, CR8, and XSETBV. */
 #include "arch/cpu.h"
+#include "arch/defs/cpuid.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
 #include "arch/defs/pte.h"
 #include "arch/vmx.h"
 #include "hv/exit.h"
 #include "hv/policy/cr_policy.h"
+#include "hv/vcpu_apic.h"
 #include "hv/vcpu_cpuid.h"
 #include "hv/vcpu_cr.h"
 #include "hv/vm.h"
@@ -15,6 +17,12 @@
 #define PAE_CR3_MASK   0xffffffe0u
 /* Bits of a PAE page-directory-pointer-table entry that must be 0 (SDM vol. 3A, "PAE Paging"). */
 #define PDPTE_RESERVED 0x1e6ull
+
+/* The bits that a physical address has here. */
+static uint64_t physical_mask(void)
+{
+	return (1ull << (cpuid(CPUID_EXT_ADDRESS_SIZES, 0).eax & 0xff)) - 1;
+}
 
 /* PAE paging keeps its four top entries in registers, which a MOV to CR0 or CR4 loads. False: one of them is invalid.
  */
@@ -31,7 +39,7 @@ static bool load_pdptes(const struct percpu *cpu, const struct vcpu *vcpu)
 	if (entries == NULL)
 		return false;
 	for (unsigned i = 0; i < PDPTE_COUNT; i++)
-		if ((entries[i] & PTE_PRESENT) && (entries[i] & PDPTE_RESERVED))
+		if ((entries[i] & PTE_PRESENT) && (entries[i] & (PDPTE_RESERVED | ~physical_mask())))
 			return false;
 	for (unsigned i = 0; i < PDPTE_COUNT; i++)
 		vmwrite(fields[i], entries[i]);
@@ -59,6 +67,8 @@ static bool guest_writes_cr0(struct percpu *cpu, struct vcpu *vcpu, uint64_t val
 	}
 	vmwrite(VMCS_ENTRY_CONTROLS, (vmread(VMCS_ENTRY_CONTROLS) & ~(uint64_t)ENTRYCTL_GUEST_64) |
 					     (new_efer & EFER_LMA ? ENTRYCTL_GUEST_64 : 0));
+	/* What a MOV to CR0 would have dropped of the TLB. */
+	invvpid(INVVPID_SINGLE, vcpu->vpid);
 	return true;
 }
 
@@ -83,7 +93,7 @@ static bool guest_writes_cr8(struct vcpu *vcpu, uint64_t value)
 {
 	if (value > CR8_MAX)
 		return false;
-	vcpu->cr8 = value;
+	vcpu_apic_set_cr8(vcpu, (uint32_t)value);
 	return true;
 }
 
@@ -97,7 +107,7 @@ enum exit_action exit_cr_access(struct percpu *cpu, struct vcpu *vcpu)
 	bool taken;
 
 	if (number == 8 && type == CR_TYPE_MOV_FROM) {
-		vcpu_gpr_set(vcpu, reg, vcpu->cr8);
+		vcpu_gpr_set(vcpu, reg, vcpu_apic_cr8(vcpu));
 		taken = true;
 	} else if (number == 8 && type == CR_TYPE_MOV_TO) {
 		taken = guest_writes_cr8(vcpu, value);

@@ -1,15 +1,115 @@
-/* EPT violations: an address of the guest where there is no RAM. */
+/* EPT violations: an address of the guest where there is no RAM. What answers there (the local APIC's page) gets the
+ * access; where nothing does, reads give all ones, writes go nowhere, and both are counted. */
+#include "arch/defs/cr.h"
+#include "arch/defs/msr.h"
 #include "arch/vmx.h"
 #include "hv/exit.h"
+#include "hv/guest_memory.h"
+#include "hv/policy/lapic.h"
+#include "hv/policy/mmio_decode.h"
 #include "hv/policy/text.h"
+#include "hv/vcpu_apic.h"
 #include "hv/vm.h"
 
-enum exit_action exit_ept_violation(struct vcpu *vcpu)
+static enum exit_action give_up(struct vcpu *vcpu, const char *why)
 {
-	char text[64];
+	char text[96];
 
-	text_format(text, sizeof(text), "unhandled exit: reason=ept_violation gpa=0x%lx",
-		    vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
+	text_format(text, sizeof(text), "unhandled exit: reason=ept_violation gpa=0x%lx: %s",
+		    vmread(VMCS_GUEST_PHYSICAL_ADDRESS), why);
 	vm_crash(vcpu, text);
 	return EXIT_LEAVE;
+}
+
+static enum mmio_mode mode_now(void)
+{
+	const uint64_t cs = vmread(VMCS_GUEST_CS_ACCESS_RIGHTS);
+
+	if ((cs & AR_CS_L) && (vmread(VMCS_GUEST_EFER) & EFER_LMA))
+		return MMIO_MODE_64;
+	return cs & AR_CS_D ? MMIO_MODE_32 : MMIO_MODE_16;
+}
+
+/* The bytes at RIP as far as they are there: the instruction may end before a page that is not. *count: how many.
+ * False: none, and a #PF is on its way. */
+static bool fetch(struct vcpu *vcpu, uint8_t bytes[MMIO_INSTRUCTION_BYTES_MAX], unsigned *count)
+{
+	const uint64_t base = mode_now() == MMIO_MODE_64 ? 0 : vmread(VMCS_GUEST_CS_BASE);
+	const uint64_t linear = base + vmread(VMCS_GUEST_RIP);
+	const unsigned left_in_page = (unsigned)(PAGE_BYTES - linear % PAGE_BYTES);
+
+	*count = MMIO_INSTRUCTION_BYTES_MAX;
+	if (left_in_page >= MMIO_INSTRUCTION_BYTES_MAX)
+		return guest_memory_read(vcpu, linear, bytes, *count) != GUEST_MEMORY_FAULT;
+	if (guest_memory_read(vcpu, linear, bytes, left_in_page) == GUEST_MEMORY_FAULT)
+		return false;
+	if (guest_memory_read(vcpu, linear + left_in_page, bytes + left_in_page,
+			      MMIO_INSTRUCTION_BYTES_MAX - left_in_page) == GUEST_MEMORY_FAULT) {
+		vcpu->event.info = 0;
+		*count = left_in_page;
+	}
+	return true;
+}
+
+static bool is_apic_page(struct vcpu *vcpu, uint64_t at)
+{
+	return (at & ~(PAGE_BYTES - 1)) == LAPIC_PAGE_GPA && vcpu_apic_has_page(vcpu);
+}
+
+static uint64_t all_ones(unsigned size_bytes)
+{
+	return size_bytes == 8 ? UINT64_MAX : (1ull << (8 * size_bytes)) - 1;
+}
+
+static uint64_t read_device(struct vcpu *vcpu, uint64_t at, unsigned size_bytes)
+{
+	if (is_apic_page(vcpu, at))
+		return vcpu_apic_page_read(vcpu, (uint32_t)(at % PAGE_BYTES)) & all_ones(size_bytes);
+	vcpu->stats.unanswered++;
+	return all_ones(size_bytes);
+}
+
+static void write_device(struct vcpu *vcpu, uint64_t at, uint64_t value)
+{
+	if (is_apic_page(vcpu, at))
+		vcpu_apic_page_write(vcpu, (uint32_t)(at % PAGE_BYTES), (uint32_t)value);
+	else
+		vcpu->stats.unanswered++;
+}
+
+static void carry_out(struct vcpu *vcpu, const struct mmio_access *access, uint64_t at)
+{
+	const uint64_t memory = access->is_read ? read_device(vcpu, at, access->size_bytes) : 0;
+	uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
+	uint64_t result;
+
+	vcpu->regs.gpr[GPR_RSP] = vmread(VMCS_GUEST_RSP);
+	result = mmio_decode_apply(access, memory, &vcpu->regs, &rflags);
+	vmwrite(VMCS_GUEST_RSP, vcpu->regs.gpr[GPR_RSP]);
+	vmwrite(VMCS_GUEST_RFLAGS, rflags);
+	if (access->is_write)
+		write_device(vcpu, at, result);
+	vcpu_skip_bytes(vcpu, access->length);
+}
+
+enum exit_action exit_ept_violation(struct percpu *cpu, struct vcpu *vcpu)
+{
+	const uint64_t qualification = vmread(VMCS_EXIT_QUALIFICATION);
+	uint8_t bytes[MMIO_INSTRUCTION_BYTES_MAX];
+	struct mmio_access access;
+	unsigned count;
+
+	exit_note_host(cpu);
+	if (qualification & EPT_VIOLATION_FETCH)
+		return give_up(vcpu, "instruction fetch outside memory");
+	if ((qualification & EPT_VIOLATION_LINEAR) && !(qualification & EPT_VIOLATION_FINAL))
+		return give_up(vcpu, "page tables outside memory");
+	if (!(qualification & EPT_VIOLATION_LINEAR) || (vcpu->event.info & INTR_INFO_VALID))
+		return give_up(vcpu, "event delivery or descriptor access outside memory");
+	if (!fetch(vcpu, bytes, &count))
+		return EXIT_RESUME;
+	if (mmio_decode(bytes, count, mode_now(), &access) != MMIO_DECODED)
+		return give_up(vcpu, "an instruction that is not emulated");
+	carry_out(vcpu, &access, vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
+	return EXIT_RESUME;
 }

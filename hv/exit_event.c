@@ -7,12 +7,26 @@
 #include "hv/exit.h"
 #include "hv/log.h"
 #include "hv/panic.h"
+#include "hv/vcpu_apic.h"
 #include "hv/vm.h"
 
 /* The exit left DR6 as it was: what the exception would have set stands in the qualification (SDM vol. 3C, "Exit
  * Qualification for Debug Exceptions"). */
-static void deliver_debug(struct vcpu *vcpu)
+static void deliver_debug(struct vcpu *vcpu, uint32_t info)
 {
+	const uint64_t shadow = vmread(VMCS_GUEST_INTERRUPTIBILITY) & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS);
+
+	if ((info & INTR_INFO_TYPE_MASK) == INTR_INFO_TYPE_PRIVILEGED) {
+		/* INT1: a trap, so that the return address lies behind it. */
+		vcpu->event = (struct vcpu_event){
+			.info = INTR_INFO_VALID | INTR_INFO_TYPE_PRIVILEGED | EXC_DB,
+			.instruction_length = (uint32_t)vmread(VMCS_EXIT_INSTRUCTION_LENGTH),
+		};
+		return;
+	}
+	/* The entry checks want BS where TF meets a shadow (SDM vol. 3C, "Checks on Guest Non-Register State"). */
+	if (shadow != 0 && (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF))
+		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 	write_dr6(read_dr6() | vmread(VMCS_EXIT_QUALIFICATION));
 	vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~(uint64_t)DR7_GD);
 	vcpu_inject_exception(vcpu, EXC_DB);
@@ -22,9 +36,10 @@ static enum exit_action exit_exception(struct vcpu *vcpu, uint32_t info)
 {
 	const unsigned vector = info & INTR_INFO_VECTOR_MASK;
 
+	vcpu_apic_put_back(vcpu);
 	switch (vector) {
 	case EXC_DB:
-		deliver_debug(vcpu);
+		deliver_debug(vcpu, info);
 		return EXIT_RESUME;
 	case EXC_AC:
 		vcpu_inject_exception_error(vcpu, vector, (uint32_t)vmread(VMCS_EXIT_INTERRUPTION_ERROR_CODE));

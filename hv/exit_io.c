@@ -84,6 +84,7 @@ static enum exit_action string_io(struct percpu *cpu, struct vcpu *vcpu, struct 
 enum exit_action exit_io(struct percpu *cpu, struct vcpu *vcpu)
 {
 	const struct exit_io io = decode(vmread(VMCS_EXIT_QUALIFICATION));
+	const uint32_t out = (uint32_t)vcpu->regs.gpr[GPR_RAX] & (uint32_t)(UINT32_MAX >> (32 - 8 * io.size_bytes));
 	enum exit_action action;
 
 	if (io.is_string) {
@@ -91,7 +92,7 @@ enum exit_action exit_io(struct percpu *cpu, struct vcpu *vcpu)
 	} else {
 		if (io.is_in)
 			set_accumulator(vcpu, io.size_bytes, port_read(vcpu, io.port, io.size_bytes));
-		else if (port_write(vcpu, io.port, io.size_bytes, (uint32_t)vcpu->regs.gpr[GPR_RAX]))
+		else if (port_write(vcpu, io.port, io.size_bytes, out))
 			exit_note_host(cpu);
 		vcpu_skip_instruction(vcpu);
 		action = EXIT_RESUME;

@@ -6,6 +6,7 @@
 #include "hv/policy/cr_policy.h"
 #include "hv/policy/msr_policy.h"
 #include "hv/regime.h"
+#include "hv/vcpu_apic.h"
 #include "hv/vcpu_cpuid.h"
 #include "hv/vm.h"
 
@@ -28,17 +29,31 @@ static enum exit_action done(struct vcpu *vcpu)
 	return EXIT_RESUME;
 }
 
-enum exit_action exit_rdmsr(struct vcpu *vcpu)
+static enum exit_action read_apic(struct vcpu *vcpu, uint32_t msr)
 {
+	uint64_t value;
+
+	if (!vcpu_apic_rdmsr(vcpu, msr, &value))
+		return refuse(vcpu);
+	vcpu_edx_eax_set(vcpu, value);
+	return done(vcpu);
+}
+
+enum exit_action exit_rdmsr(struct percpu *cpu, struct vcpu *vcpu)
+{
+	const uint32_t msr = (uint32_t)vcpu->regs.gpr[GPR_RCX];
 	const struct msr_rule *rule = rule_of(vcpu);
 	uint64_t value;
+
+	if (vcpu_apic_has_msr(msr))
+		return read_apic(vcpu, msr);
 
 	switch (rule == NULL ? MSR_GP : rule->read) {
 	case MSR_CONSTANT:
 		value = rule->value;
 		break;
 	case MSR_ARCH_CAPS:
-		value = vm_caps_read(vcpu->vm, vcpu->index);
+		value = vm_caps_read(cpu, vcpu->vm, vcpu->index);
 		break;
 	case MSR_SPEC_CTRL:
 		value = vcpu->spec_ctrl;
@@ -53,7 +68,7 @@ enum exit_action exit_rdmsr(struct vcpu *vcpu)
 		value = vcpu->pat;
 		break;
 	case MSR_TSC:
-		value = rdtsc() + vcpu->vm->tsc_offset;
+		value = rdtsc() + vm_tsc_offset(vcpu->vm);
 		break;
 	default:
 		return refuse(vcpu);
@@ -76,7 +91,10 @@ enum exit_action exit_wrmsr(struct vcpu *vcpu)
 {
 	const struct msr_rule *rule = rule_of(vcpu);
 	const uint64_t value = vcpu_edx_eax(vcpu);
+	const uint32_t msr = (uint32_t)vcpu->regs.gpr[GPR_RCX];
 
+	if (vcpu_apic_has_msr(msr))
+		return vcpu_apic_wrmsr(vcpu, msr, value) ? done(vcpu) : refuse(vcpu);
 	if (rule == NULL || !msr_policy_write_valid(rule, &vcpu->vm->model, value))
 		return refuse(vcpu);
 	switch (rule->write) {
@@ -95,7 +113,7 @@ enum exit_action exit_wrmsr(struct vcpu *vcpu)
 		break;
 	case MSR_TSX_CTRL:
 		vcpu->tsx_ctrl = value;
-		if (cpu_caps_msrs(&regime_machine()->caps) & CPU_MSR_TSX_CTRL)
+		if (percpu_this()->has_tsx_ctrl)
 			wrmsr(MSR_IA32_TSX_CTRL, value);
 		break;
 	case MSR_EFER:
@@ -106,8 +124,7 @@ enum exit_action exit_wrmsr(struct vcpu *vcpu)
 		vcpu->pat = value;
 		break;
 	case MSR_TSC:
-		vcpu->vm->tsc_offset = value - rdtsc();
-		vmwrite(VMCS_TSC_OFFSET, vcpu->vm->tsc_offset);
+		vcpu_apic_set_tsc(vcpu->vm, value);
 		break;
 	default:
 		return refuse(vcpu);

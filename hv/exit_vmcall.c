@@ -1,15 +1,24 @@
 /* Hypercalls (interface.md 4, "Paravirtual interface"; docs/guests.md). */
 #include "arch/defs/cr.h"
 #include "hv/exit.h"
+#include "hv/policy/hypercall.h"
 #include "hv/vm.h"
 
-enum hypercall { HYPERCALL_CAPS_ACK = 1 };
+#define EVENT_VECTOR_FIRST 16
+#define EVENT_VECTOR_LAST  255
 
-#define HYPERCALL_UNKNOWN (-1)
-
-enum exit_action exit_vmcall(struct vcpu *vcpu)
+/* From now on each change of the VM's value interrupts this vCPU with the vector; 0 ends it. */
+static enum hypercall_result caps_event(struct vcpu *vcpu, uint32_t vector)
 {
-	int32_t result = 0;
+	if (vector != 0 && (vector < EVENT_VECTOR_FIRST || vector > EVENT_VECTOR_LAST))
+		return HYPERCALL_BAD_ARGUMENT;
+	atomic_store_explicit(&vcpu->event_vector, (uint8_t)vector, memory_order_release);
+	return HYPERCALL_OK;
+}
+
+enum exit_action exit_vmcall(struct percpu *cpu, struct vcpu *vcpu)
+{
+	enum hypercall_result result = HYPERCALL_OK;
 
 	if (vcpu_cpl() != 0) {
 		vcpu_inject_exception(vcpu, EXC_UD);
@@ -17,7 +26,10 @@ enum exit_action exit_vmcall(struct vcpu *vcpu)
 	}
 	switch ((uint32_t)vcpu->regs.gpr[GPR_RAX]) {
 	case HYPERCALL_CAPS_ACK:
-		vm_caps_ack(vcpu->vm);
+		vm_caps_ack(cpu, vcpu->vm);
+		break;
+	case HYPERCALL_CAPS_EVENT:
+		result = caps_event(vcpu, (uint32_t)vcpu->regs.gpr[GPR_RBX]);
 		break;
 	default:
 		result = HYPERCALL_UNKNOWN;

@@ -8,6 +8,7 @@
 #include "arch/smp.h"
 #include "arch/trap.h"
 #include "arch/tsc.h"
+#include "hv/audit.h"
 #include "hv/commands.h"
 #include "hv/console.h"
 #include "hv/cpus.h"
@@ -41,16 +42,11 @@ static uint64_t memory_end(const struct boot_info *boot)
 	return boot->range_count == 0 ? 0 : boot->ranges[boot->range_count - 1].end;
 }
 
-static const uint8_t *read_physical(uint64_t address, size_t length)
-{
-	return length <= memory_end(boot_info) || address < memory_end(boot_info) ? hpa_ptr(hpa(address)) : NULL;
-}
-
 static void find_power(void)
 {
 	struct acpi_power power;
 
-	if (boot_info->rsdp != 0 && acpi_power_find(&power, boot_info->rsdp, read_physical) == NULL)
+	if (boot_info->rsdp != 0 && acpi_power_find(&power, boot_info->rsdp, paging_mapped) == NULL)
 		power_init(&power);
 }
 
@@ -58,8 +54,7 @@ static void find_power(void)
 static void report_machine(void)
 {
 	char names[CPU_CAPS_NAMES_SIZE];
-	uint64_t gen;
-	const struct regime *regime = regime_now(&gen);
+	const struct regime *regime = regime_now();
 
 	log_line(LOG_INFO, "cpu: family=%u model=0x%x stepping=%u pcpus=%u smt=%s tsc_mhz=%lu", machine.caps.family,
 		 machine.caps.model, machine.caps.stepping, percpu_count,
@@ -82,6 +77,7 @@ static void start(void)
 	if (percpus[0].vmx_missing == NULL)
 		vcpu_cpuid_init(&percpus[0].vmx_config);
 	regime_init(&machine, &options.knobs);
+	audit_init();
 	report_machine();
 	command_assumed_lines();
 	vms_boot_add(boot_info);

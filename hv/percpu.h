@@ -7,7 +7,9 @@
 #include <stdint.h>
 
 #include "arch/address.h"
+#include "arch/defs/vmx.h"
 #include "arch/percpu.h"
+#include "hv/handshake.h"
 #include "hv/policy/vmx_ctl.h"
 #include "hv/trace.h"
 
@@ -16,9 +18,7 @@ struct vcpu;
 struct percpu {
 	struct arch_percpu arch; /* first: the GS base points here */
 
-	/* The newest policy that this pCPU has taken up. Stored with release before an entry made under it, or when
-	 * idle; the console loads it with acquire to see that nobody enters under an older one. */
-	_Atomic uint64_t seen_gen;
+	struct handshake_cpu handshake; /* which policy this pCPU has taken up */
 
 	/* The vCPU whose VMCS is current here; NULL: none. Stored by this pCPU, read by others (`cpus`). */
 	struct vcpu *_Atomic current;
@@ -27,14 +27,20 @@ struct percpu {
 	uint8_t abandoned;      /* enum trace_flag: what the next row tells of sequences that an NMI ended */
 	uint8_t flush_requests; /* enum plan_why */
 	uint8_t l1d_mode_seen;  /* the mode of the last plan: a change asks for a flush (trap 25) */
+	bool idle;              /* looked for work in vain; under the scheduler's lock */
 	bool vmx_on;
 	bool started;                 /* set by the pCPU that started it */
 	const struct vcpu *last_vcpu; /* ran here last: only compared, never followed */
 	uint32_t last_vm;             /* its VM's number plus 1; 0: none */
 	uint64_t entry_count;
-	uint64_t mcu_opt_ctrl;    /* what IA32_MCU_OPT_CTRL holds (G4) */
-	uint64_t spec_ctrl;       /* what IA32_SPEC_CTRL holds in root mode, where there is such */
-	uint64_t quantum_end_tsc; /* of the current vCPU */
+	uint64_t mcu_opt_ctrl; /* what IA32_MCU_OPT_CTRL holds (G4) */
+	uint64_t spec_ctrl;    /* what IA32_SPEC_CTRL holds in root mode, where there is such */
+	uint64_t tsx_ctrl;     /* what boot found in IA32_TSX_CTRL, if has_tsx_ctrl */
+	bool has_tsx_ctrl;
+	uint64_t quantum_end_tsc;                                        /* of the current vCPU */
+	struct vmx_msr_entry entry_list[2] __attribute__((aligned(16))); /* hv/msr_lists.h */
+	struct vmx_msr_entry exit_list[1] __attribute__((aligned(16)));
+	uint32_t entry_list_msrs; /* enum cpu_msr: what the VM-entry area takes here */
 	struct vmx_config vmx_config;
 	const char *vmx_missing; /* why VMX is not used here; NULL: it is */
 	hpa_t vmxon_region;

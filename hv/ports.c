@@ -97,21 +97,23 @@ static bool uart_write_wide(struct vm *vm, uint16_t port, unsigned size_bytes, u
 	return shown;
 }
 
-static void shutdown_write(struct vm *vm, uint8_t letter)
+static void shutdown_write(struct vcpu *vcpu, uint8_t letter)
 {
-	vm->shutdown_letters = letter == (uint8_t)shutdown_word[vm->shutdown_letters] ? vm->shutdown_letters + 1 : 0;
-	if (shutdown_word[vm->shutdown_letters] != '\0')
+	uint8_t *seen = &vcpu->shutdown_letters;
+
+	*seen = letter == (uint8_t)shutdown_word[*seen] ? *seen + 1 : 0;
+	if (shutdown_word[*seen] != '\0')
 		return;
-	vm->shutdown_letters = 0;
-	console_line("[%s] shutdown by port 0x%x", vm->cfg.name, BOCHS_SHUTDOWN_PORT);
-	vm_power_off(vm);
+	*seen = 0;
+	console_line("[%s] shutdown by port 0x%x", vcpu->vm->cfg.name, BOCHS_SHUTDOWN_PORT);
+	vm_power_off(vcpu->vm);
 }
 
 uint32_t port_read(struct vcpu *vcpu, uint16_t port, unsigned size_bytes)
 {
 	if (is_uart(port))
 		return uart_read_wide(vcpu->vm, port, size_bytes);
-	atomic_fetch_add_explicit(&vcpu->vm->unanswered, 1, memory_order_relaxed);
+	vcpu->stats.unanswered++;
 	return all_ones(size_bytes);
 }
 
@@ -127,9 +129,9 @@ bool port_write(struct vcpu *vcpu, uint16_t port, unsigned size_bytes, uint32_t 
 		return true;
 	}
 	if (port == BOCHS_SHUTDOWN_PORT) {
-		shutdown_write(vm, (uint8_t)value);
+		shutdown_write(vcpu, (uint8_t)value);
 		return false;
 	}
-	atomic_fetch_add_explicit(&vm->unanswered, 1, memory_order_relaxed);
+	vcpu->stats.unanswered++;
 	return false;
 }

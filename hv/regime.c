@@ -5,6 +5,7 @@
 #include "arch/cpu.h"
 #include "arch/smp.h"
 #include "arch/tsc.h"
+#include "hv/handshake.h"
 #include "hv/percpu.h"
 
 #define KICK_AGAIN_US 1000
@@ -12,19 +13,18 @@
 /* Two, for a reader may still hold the old one until it has taken up the new. */
 static struct regime regimes[2];
 static const struct regime *_Atomic in_force;
-static _Atomic uint64_t policy_gen;
+static struct handshake handshake;
 static const struct machine *the_machine;
 
-static void publish(const struct knobs *knobs)
+static uint64_t publish(const struct knobs *knobs)
 {
 	const struct regime *old = atomic_load_explicit(&in_force, memory_order_relaxed);
 	struct regime *new = old == &regimes[0] ? &regimes[1] : &regimes[0];
 
 	new->knobs = *knobs;
 	new->mitigation = mitigation_select(the_machine, knobs);
-	/* Both stores pair with regime_now(): who sees the number sees the regime. */
 	atomic_store_explicit(&in_force, new, memory_order_release);
-	atomic_fetch_add_explicit(&policy_gen, 1, memory_order_release);
+	return handshake_publish(&handshake);
 }
 
 void regime_init(const struct machine *machine, const struct knobs *knobs)
@@ -38,25 +38,35 @@ const struct machine *regime_machine(void)
 	return the_machine;
 }
 
-const struct regime *regime_now(uint64_t *gen)
+const struct regime *regime_now(void)
 {
-	*gen = atomic_load_explicit(&policy_gen, memory_order_acquire);
 	return atomic_load_explicit(&in_force, memory_order_acquire);
 }
 
-void regime_promise_changed(void)
+const struct regime *regime_enter(struct percpu *cpu, uint64_t *gen)
 {
-	atomic_fetch_add_explicit(&policy_gen, 1, memory_order_release);
+	*gen = handshake_enter(&handshake, &cpu->handshake);
+	return regime_now();
 }
 
-/* An NMI takes a pCPU out of its guest, out of its sleep, or makes it plan again before it enters; it is sent again in
- * case it came while NMIs were blocked. */
+uint64_t regime_gen(void)
+{
+	return atomic_load_explicit(&handshake.gen, memory_order_acquire);
+}
+
+uint64_t regime_promise_changed(void)
+{
+	return handshake_publish(&handshake);
+}
+
+/* An NMI takes a pCPU out of its guest or makes it plan again before it enters; it is sent again in case it came while
+ * NMIs were blocked. */
 static void wait_for(struct percpu *cpu, uint64_t gen)
 {
 	const uint64_t patience = tsc_hz() / 1000000 * KICK_AGAIN_US;
 	uint64_t kicked = 0;
 
-	while (atomic_load_explicit(&cpu->seen_gen, memory_order_acquire) < gen) {
+	while (handshake_awaits(&cpu->handshake, gen)) {
 		if (kicked == 0 || rdtsc() - kicked > patience) {
 			apic_send_nmi(cpu->arch.apic_id);
 			kicked = rdtsc();
@@ -65,15 +75,13 @@ static void wait_for(struct percpu *cpu, uint64_t gen)
 	}
 }
 
-void regime_set(const struct knobs *knobs)
+uint64_t regime_set(const struct knobs *knobs)
 {
-	publish(knobs);
+	const uint64_t gen = publish(knobs);
 
-	const uint64_t gen = atomic_load_explicit(&policy_gen, memory_order_relaxed);
-	struct percpu *self = percpu_this();
-
-	atomic_store_explicit(&self->seen_gen, gen, memory_order_release);
+	/* This pCPU is in root mode, and plans anew before it enters. */
 	for (uint32_t i = 0; i < percpu_count; i++)
-		if (&percpus[i] != self)
+		if (&percpus[i] != percpu_this())
 			wait_for(&percpus[i], gen);
+	return gen;
 }

@@ -7,6 +7,8 @@
 
 #include "hv/policy/mitigation.h"
 
+struct percpu;
+
 struct regime {
 	struct knobs knobs;
 	struct mitigation mitigation;
@@ -18,15 +20,21 @@ void regime_init(const struct machine *machine, const struct knobs *knobs);
 /* The machine that was given to regime_init(). */
 const struct machine *regime_machine(void);
 
-/* The regime in force and the number of the policy. The number is read first: it is never newer than the regime, so a
- * pCPU that reports it has taken up at least that much. An entry calls this once (facts.md, trap 24). */
-const struct regime *regime_now(uint64_t *gen);
+/* The regime in force. */
+const struct regime *regime_now(void);
 
-/* A promise changed: the policy gets a new number. */
-void regime_promise_changed(void);
+/* This pCPU takes up what is in force, before each entry; *gen: the number of the policy, never newer than the regime.
+ * An entry calls this once (facts.md, trap 24). handshake_leave() when the pCPU goes idle. */
+const struct regime *regime_enter(struct percpu *cpu, uint64_t *gen);
+
+/* The number of the policy. */
+uint64_t regime_gen(void);
+
+/* A promise changed: the policy gets a new number, which is returned. */
+uint64_t regime_promise_changed(void);
 
 /* Puts new knobs in force. Console only. Returns after every running pCPU has taken the regime up (G5): no entry is
  * made under the old one any more. */
-void regime_set(const struct knobs *knobs);
+uint64_t regime_set(const struct knobs *knobs);
 
 #endif

@@ -3,6 +3,7 @@
 #include "arch/cpu.h"
 #include "arch/smp.h"
 #include "arch/tsc.h"
+#include "hv/audit.h"
 #include "hv/console.h"
 #include "hv/exit.h"
 #include "hv/lock.h"
@@ -63,6 +64,7 @@ static struct vcpu *pick(struct percpu *cpu, uint64_t now_tsc)
 		return current;
 	lock_acquire(&lock);
 	next = longest_waiting(cpu);
+	cpu->idle = next == NULL;
 	if (next != NULL) {
 		next->cpu = cpu->arch.index;
 		next->scheduled = ++picks;
@@ -72,12 +74,28 @@ static struct vcpu *pick(struct percpu *cpu, uint64_t now_tsc)
 	return next;
 }
 
-/* After vcpu_put(): another pCPU may have it. */
+/* A pCPU that sleeps and might run this vCPU; NULL if there is none. Under the lock. */
+static const struct percpu *idle_for(const struct vcpu *vcpu)
+{
+	if (!wants_to_run(vcpu))
+		return NULL;
+	for (uint32_t i = 0; i < percpu_count; i++)
+		if (percpus[i].idle && &percpus[i] != percpu_this() && vm_may_run(&percpus[i], vcpu->vm))
+			return &percpus[i];
+	return NULL;
+}
+
+/* After vcpu_put(): another pCPU may have it, and one that looked for work while this one still held it is told. */
 static void release(struct vcpu *vcpu)
 {
+	const struct percpu *idle_cpu;
+
 	lock_acquire(&lock);
 	vcpu->cpu = VCPU_NOWHERE;
+	idle_cpu = idle_for(vcpu);
 	lock_release(&lock);
+	if (idle_cpu != NULL)
+		apic_send_nmi(idle_cpu->arch.apic_id);
 }
 
 static void switch_to(struct percpu *cpu, struct vcpu *next)
@@ -97,7 +115,7 @@ static void switch_to(struct percpu *cpu, struct vcpu *next)
 static void idle(struct percpu *cpu)
 {
 	if (percpu_is_console(cpu) || !cpu->vmx_on) {
-		vcpu_run_note_idle(cpu);
+		handshake_leave(&cpu->handshake);
 		cpu_pause();
 	} else {
 		vcpu_run_idle(cpu);
@@ -107,10 +125,14 @@ static void idle(struct percpu *cpu)
 _Noreturn void sched_loop(struct percpu *cpu)
 {
 	for (;;) {
+		/* Before looking for work: an NMI from here on ends the sleep that is entered when there is none. */
+		cpu->arch.nmi_pending = 0;
 		panic_stop_if_asked();
 		if (percpu_is_console(cpu)) {
-			vm_reap();
-			if (console_poll())
+			const bool reaped = vm_reap();
+
+			audit_poll();
+			if (console_poll() || reaped)
 				exit_note_host(cpu);
 		}
 
@@ -152,6 +174,19 @@ void sched_quiesce(struct vm *vm)
 	sched_wake_all();
 	while (is_held(vm))
 		cpu_pause();
+}
+
+void sched_kick(const struct vcpu *vcpu)
+{
+	uint32_t index;
+
+	lock_acquire(&lock);
+	index = vcpu->cpu;
+	lock_release(&lock);
+	if (index == VCPU_NOWHERE)
+		sched_wake_all();
+	else if (&percpus[index] != percpu_this())
+		apic_send_nmi(percpus[index].arch.apic_id);
 }
 
 void sched_wake_all(void)

@@ -1,6 +1,8 @@
 #include "hv/trace.h"
 
 #include "arch/address.h"
+#include "arch/cpu.h"
+#include "hv/audit.h"
 #include "hv/console.h"
 #include "hv/exit.h"
 #include "hv/pages.h"
@@ -13,12 +15,17 @@
 
 #define NAMES_BYTES 64
 
+/* A state row as text: all knobs, and lists of VMs. */
+#define STATE_TEXT_BYTES 6144
+#define STATE_EVERY_MAX  256
+
 bool trace_ring_init(struct trace_ring *ring, uint64_t rows)
 {
-	uint64_t capacity = 1;
+	uint64_t capacity = 4;
 
 	while (capacity < rows)
 		capacity *= 2;
+	_Static_assert(sizeof(*ring->rows) <= 96, "a row is short");
 
 	const hpa_t pages = pages_take((capacity * sizeof(*ring->rows) + PAGE_BYTES - 1) / PAGE_BYTES, 1);
 
@@ -26,16 +33,29 @@ bool trace_ring_init(struct trace_ring *ring, uint64_t rows)
 		return false;
 	ring->rows = hpa_ptr(pages);
 	ring->capacity = capacity;
+	ring->state_every = capacity / 2 < STATE_EVERY_MAX ? capacity / 2 : STATE_EVERY_MAX;
 	return true;
+}
+
+static struct trace_row *row_at_head(struct trace_ring *ring)
+{
+	const uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+
+	/* Pairs with trace_take(): who sees a part of what is written next also sees that the row before it counts. */
+	atomic_thread_fence(memory_order_release);
+	return &ring->rows[head & (ring->capacity - 1)];
+}
+
+static void state_when_due(struct percpu *cpu)
+{
+	if ((atomic_load_explicit(&cpu->trace.head, memory_order_relaxed) & (cpu->trace.state_every - 1)) == 0)
+		trace_state(cpu);
 }
 
 struct trace_row *trace_next(struct trace_ring *ring)
 {
-	const uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-
-	/* Pairs with row_copy(): who sees a part of what is written next also sees that the row before it counts. */
-	atomic_thread_fence(memory_order_release);
-	return &ring->rows[head & (ring->capacity - 1)];
+	state_when_due(percpu_this());
+	return row_at_head(ring);
 }
 
 void trace_commit(struct trace_ring *ring)
@@ -45,11 +65,156 @@ void trace_commit(struct trace_ring *ring)
 	atomic_store_explicit(&ring->head, head + 1, memory_order_release);
 }
 
+/* ---- rows other than entries ---- */
+
+/* Odd between begin and done of a `set`. Written by the console. */
+static _Atomic uint32_t changes;
+
+static uint64_t last_tsc(const struct trace_ring *ring)
+{
+	const uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+
+	return head == 0 ? 0 : ring->rows[(head - 1) & (ring->capacity - 1)].tsc;
+}
+
+/* A time before now on any pCPU's clock, and yet after the row before: waits for that. */
+static uint64_t tsc_before(const struct trace_ring *ring)
+{
+	uint64_t tsc;
+
+	do
+		tsc = rdtsc_ordered() - TRACE_SKEW_TSC;
+	while (tsc <= last_tsc(ring));
+	return tsc;
+}
+
+/* A time after now on any pCPU's clock. */
+static uint64_t tsc_after(void)
+{
+	return rdtsc_ordered() + TRACE_SKEW_TSC;
+}
+
+uint64_t trace_begin(struct percpu *cpu)
+{
+	if (cpu->trace.capacity == 0)
+		return 0;
+	state_when_due(cpu);
+	return tsc_before(&cpu->trace);
+}
+
+static void promise_row(struct percpu *cpu, enum trace_type type, uint64_t began_tsc, uint64_t gen, const struct vm *vm,
+			uint32_t vcpu, uint64_t value, bool told_now)
+{
+	if (cpu->trace.capacity == 0)
+		return;
+
+	*row_at_head(&cpu->trace) = (struct trace_row){.tsc = began_tsc,
+						       .gen = gen,
+						       .type = (uint8_t)type,
+						       .promise = {.told_now = told_now,
+								   .vm = (uint16_t)vm->id,
+								   .vcpu = (uint16_t)vcpu,
+								   .until_tsc = tsc_after(),
+								   .value = value}};
+	trace_commit(&cpu->trace);
+}
+
+void trace_capread(struct percpu *cpu, uint64_t began_tsc, uint64_t gen, const struct vm *vm, uint32_t vcpu,
+		   uint64_t value, bool told_now)
+{
+	promise_row(cpu, TRACE_CAPREAD, began_tsc, gen, vm, vcpu, value, told_now);
+}
+
+void trace_ack(struct percpu *cpu, uint64_t began_tsc, uint64_t gen, const struct vm *vm, uint64_t value)
+{
+	promise_row(cpu, TRACE_ACK, began_tsc, gen, vm, 0, value, false);
+}
+
+void trace_reset(struct percpu *cpu, uint64_t began_tsc, uint64_t gen, const struct vm *vm, uint64_t value)
+{
+	promise_row(cpu, TRACE_RESET, began_tsc, gen, vm, 0, value, false);
+	trace_state(cpu);
+}
+
+static void mode_row(struct percpu *cpu, uint64_t tsc, uint64_t gen, struct trace_row row)
+{
+	row.tsc = tsc;
+	row.gen = gen;
+	row.type = TRACE_MODE;
+	*row_at_head(&cpu->trace) = row;
+	trace_commit(&cpu->trace);
+}
+
+void trace_knob(struct percpu *cpu, uint64_t gen, enum knob knob, uint8_t old, uint8_t new, bool done, bool force)
+{
+	const struct trace_row row = {
+		.mode = {.knob = (uint8_t)knob, .old = old, .new = new, .done = done, .force = force}};
+
+	if (cpu->trace.capacity == 0)
+		return;
+	if (!done) {
+		atomic_fetch_add_explicit(&changes, 1, memory_order_seq_cst);
+		mode_row(cpu, trace_begin(cpu), gen, row);
+		return;
+	}
+	state_when_due(cpu);
+
+	const uint64_t tsc = tsc_after();
+
+	mode_row(cpu, tsc, gen, row);
+	while (rdtsc_ordered() <= tsc)
+		; /* so that the next row's is later */
+	atomic_fetch_add_explicit(&changes, 1, memory_order_seq_cst);
+	trace_state(cpu);
+}
+
+/* What does not change after boot. */
+static uint8_t machine_facts(const struct machine *machine)
+{
+	const struct knobs defaults = knob_defaults();
+	const struct mitigation m = mitigation_select(machine, &defaults);
+
+	return (uint8_t)((m.l1d_needed ? TRACE_L1D_NEEDED : 0) | (m.verw ? TRACE_VERW_NEEDED : 0) |
+			 (m.mcu_opt_ctrl ? TRACE_MCU_OPT_CTRL : 0) |
+			 (m.fb_clear_dis != FB_CLEAR_DIS_OFF ? TRACE_FB_CLEAR_CTRL : 0));
+}
+
+void trace_state(struct percpu *cpu)
+{
+	const uint32_t both = CPU_MD_CLEAR | CPU_L1D_FLUSH;
+	struct trace_row row = {.tsc = rdtsc_ordered(), .type = TRACE_STATE};
+
+	if (cpu->trace.capacity == 0)
+		return;
+
+	const uint32_t changes_before = atomic_load_explicit(&changes, memory_order_seq_cst);
+	const struct regime *regime = regime_now();
+
+	row.state.machine = machine_facts(regime_machine());
+	row.state.fb_clear_dis = regime->mitigation.fb_clear_dis;
+	for (unsigned knob = 0; knob < KNOB_COUNT; knob++)
+		row.state.knob[knob] = regime->knobs.value[knob];
+	for (uint32_t v = 0; v < vm_count; v++) {
+		const promise_t word = promise_word_get(&vms[v].promise);
+
+		row.state.told |= promise_told(word) ? 1u << v : 0;
+		row.state.broken |= word & PROMISE_BROKEN ? 1u << v : 0;
+		row.state.fixed |= word & PROMISE_SEALED ? 1u << v : 0;
+		row.state.md_clear |= (vms[v].model.features & both) == both ? 1u << v : 0;
+	}
+	row.state.mcu_opt_ctrl = cpu->mcu_opt_ctrl;
+	row.gen = regime_gen();
+	row.state.until_tsc = tsc_after();
+	row.state.settled =
+		changes_before % 2 == 0 && atomic_load_explicit(&changes, memory_order_seq_cst) == changes_before;
+	*row_at_head(&cpu->trace) = row;
+	trace_commit(&cpu->trace);
+}
+
 /* ---- reading ---- */
 
-/* Row number index of a ring that is being written. The slot of the row that the owner fills in next is the oldest
- * one's: it does not count. False: there is no such row any more. */
-static bool row_copy(struct trace_ring *ring, uint64_t index, struct trace_row *out)
+/* The slot of the row that the owner fills in next is the oldest one's: it does not count. */
+bool trace_take(struct trace_ring *ring, uint64_t index, struct trace_row *out)
 {
 	*out = ring->rows[index & (ring->capacity - 1)];
 	atomic_thread_fence(memory_order_acquire);
@@ -66,7 +231,7 @@ static struct cursor cursors[CPUS_MAX];
 
 static void step_back(struct cursor *c, struct trace_ring *ring)
 {
-	c->has_row = c->next > 0 && row_copy(ring, c->next - 1, &c->row);
+	c->has_row = c->next > 0 && trace_take(ring, c->next - 1, &c->row);
 }
 
 /* Past those that were overwritten since; they are counted. */
@@ -74,7 +239,7 @@ static void step_forward(struct cursor *c, struct trace_ring *ring, uint64_t *lo
 {
 	c->has_row = false;
 	while (c->next < c->end && !c->has_row) {
-		c->has_row = row_copy(ring, c->next, &c->row);
+		c->has_row = trace_take(ring, c->next, &c->row);
 		if (!c->has_row) {
 			c->next++;
 			(*lost)++;
@@ -133,9 +298,8 @@ static const char *after_name(uint16_t after, char *buffer, unsigned size)
 static void mcu_text(char *out, size_t size, const struct trace_row *row)
 {
 	const bool written = row->entry.plan.steps & PLAN_MCU_WRITE || row->flags & TRACE_MCU_CARRIED;
-	uint64_t gen;
 
-	if (!regime_now(&gen)->mitigation.mcu_opt_ctrl)
+	if (!regime_now()->mitigation.mcu_opt_ctrl)
 		text_format(out, size, "absent");
 	else if (!written)
 		text_format(out, size, "keep");
@@ -175,17 +339,102 @@ static void mode_print(uint32_t cpu, const struct trace_row *row)
 {
 	const enum knob knob = (enum knob)row->mode.knob;
 
-	console_line("mode cpu=%u tsc=%lu gen=%lu knob=%s old=%s new=%s phase=%s", cpu, row->tsc, row->gen,
+	console_line("mode cpu=%u tsc=%lu gen=%lu knob=%s old=%s new=%s phase=%s force=%u", cpu, row->tsc, row->gen,
 		     knob_name(knob), knob_value_name(knob, row->mode.old), knob_value_name(knob, row->mode.new),
-		     row->mode.done ? "done" : "begin");
+		     row->mode.done ? "done" : "begin", row->mode.force);
+}
+
+static void capread_print(uint32_t cpu, const struct trace_row *row)
+{
+	console_line("capread cpu=%u tsc=%lu gen=%lu vcpu=%s.%u value=0x%lx until=%lu told_now=%u", cpu, row->tsc,
+		     row->gen, vms[row->promise.vm].cfg.name, row->promise.vcpu, row->promise.value,
+		     row->promise.until_tsc, row->promise.told_now);
+}
+
+/* ack and reset. */
+static void vm_row_print(const char *word, uint32_t cpu, const struct trace_row *row)
+{
+	console_line("%s cpu=%u tsc=%lu gen=%lu vm=%s value=0x%lx until=%lu", word, cpu, row->tsc, row->gen,
+		     vms[row->promise.vm].cfg.name, row->promise.value, row->promise.until_tsc);
+}
+
+struct text_buffer {
+	char bytes[STATE_TEXT_BYTES];
+	size_t length;
+};
+
+static void add(struct text_buffer *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct text_buffer *text, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	text->length += text_format_va(text->bytes + text->length, sizeof(text->bytes) - text->length, format, args);
+	va_end(args);
+}
+
+static void add_vms(struct text_buffer *text, const char *key, uint32_t mask)
+{
+	const char *separator = "";
+
+	add(text, " %s=%s", key, mask == 0 ? "-" : "");
+	for (uint32_t v = 0; v < vm_count; v++) {
+		if (!(mask >> v & 1))
+			continue;
+		add(text, "%s%s", separator, vms[v].cfg.name);
+		separator = ",";
+	}
+}
+
+static void state_print(uint32_t cpu, const struct trace_row *row)
+{
+	static struct text_buffer text; /* only the console prints the trace */
+	const uint8_t machine = row->state.machine;
+
+	text.length = 0;
+	add(&text, "state cpu=%u tsc=%lu gen=%lu", cpu, row->tsc, row->gen);
+	for (unsigned knob = 0; knob < KNOB_COUNT; knob++)
+		add(&text, " %s=%s", knob_name((enum knob)knob),
+		    knob_value_name((enum knob)knob, row->state.knob[knob]));
+	for (uint32_t v = 0; v < vm_count; v++)
+		add(&text, " told.%s=%s", vms[v].cfg.name, row->state.told >> v & 1 ? "skip_l1dfl_vmentry" : "-");
+	add(&text, " until=%lu settled=%u", row->state.until_tsc, row->state.settled);
+	if (machine & TRACE_MCU_OPT_CTRL)
+		add(&text, " mcu=0x%lx", row->state.mcu_opt_ctrl);
+	else
+		add(&text, " mcu=absent");
+	add(&text, " strategy=%s l1d_needed=%u verw_needed=%u fb_clear_ctrl=%u",
+	    knob_value_name(KNOB_FB_CLEAR_DIS, row->state.fb_clear_dis), (machine & TRACE_L1D_NEEDED) != 0,
+	    (machine & TRACE_VERW_NEEDED) != 0, (machine & TRACE_FB_CLEAR_CTRL) != 0);
+	add_vms(&text, "broken", row->state.broken);
+	add_vms(&text, "fixed", row->state.fixed);
+	add_vms(&text, "md_clear", row->state.md_clear);
+	console_text("", text.bytes, (unsigned)text.length);
 }
 
 static void row_print(uint32_t cpu, const struct trace_row *row)
 {
-	if (row->type == TRACE_MODE)
-		mode_print(cpu, row);
-	else
+	switch ((enum trace_type)row->type) {
+	case TRACE_ENTRY:
 		entry_print(cpu, row);
+		break;
+	case TRACE_MODE:
+		mode_print(cpu, row);
+		break;
+	case TRACE_CAPREAD:
+		capread_print(cpu, row);
+		break;
+	case TRACE_ACK:
+		vm_row_print("ack", cpu, row);
+		break;
+	case TRACE_RESET:
+		vm_row_print("reset", cpu, row);
+		break;
+	case TRACE_STATE:
+		state_print(cpu, row);
+		break;
+	}
 }
 
 void trace_print(uint64_t row_count)
@@ -206,6 +455,7 @@ void trace_print(uint64_t row_count)
 		step_forward(&cursors[i], &percpus[i].trace, &lost);
 	for (uint32_t cpu = oldest(); cpu < percpu_count; cpu = oldest()) {
 		row_print(cpu, &cursors[cpu].row);
+		audit_poll(); /* printing takes long, and guests run on */
 		cursors[cpu].next++;
 		step_forward(&cursors[cpu], &percpus[cpu].trace, &lost);
 	}

@@ -33,10 +33,19 @@ void vcpu_edx_eax_set(struct vcpu *vcpu, uint64_t value)
 
 void vcpu_skip_instruction(struct vcpu *vcpu)
 {
+	vcpu_skip_bytes(vcpu, vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
+}
+
+void vcpu_skip_bytes(struct vcpu *vcpu, uint64_t length)
+{
 	const uint64_t interruptibility = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 
 	(void)vcpu;
-	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
+	uint64_t rip = vmread(VMCS_GUEST_RIP) + length;
+
+	if (rip >> 32 != 0 && !(vmread(VMCS_GUEST_CS_ACCESS_RIGHTS) & AR_CS_L))
+		rip = (uint32_t)rip;
+	vmwrite(VMCS_GUEST_RIP, rip);
 	if (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 			interruptibility & ~(uint64_t)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));

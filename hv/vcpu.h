@@ -11,8 +11,15 @@
 #include "arch/abi/regs.h"
 #include "arch/address.h"
 #include "arch/defs/vmx.h"
+#include "hv/policy/lapic.h"
 
 #define VCPU_NOWHERE UINT32_MAX
+
+/* Why the entry path must look closer; set by any pCPU. */
+enum vcpu_attention {
+	ATTENTION_PROVOKED = 1u << 0, /* hv/provoke.h */
+	ATTENTION_EVENT = 1u << 1,    /* an interrupt, NMI, INIT or SIPI may have come: hv/vcpu_apic.h */
+};
 
 struct vm;
 
@@ -23,6 +30,7 @@ struct vcpu_stats {
 	uint64_t verw;
 	uint64_t mcu_opt_ctrl_reads, mcu_opt_ctrl_writes;
 	uint64_t ibpb;
+	uint64_t unanswered; /* accesses to ports and addresses that nothing answers */
 	uint64_t exit[EXIT_REASON_COUNT];
 };
 
@@ -47,7 +55,10 @@ struct vcpu_snapshot {
 	uint64_t rip, rsp, rflags, cr0, cr3, cr4, efer;
 };
 
-enum vcpu_wait { VCPU_RUNS, VCPU_HALTED };
+enum vcpu_wait { VCPU_RUNS, VCPU_HALTED, VCPU_WAITS_FOR_SIPI };
+
+/* What has come for a vCPU besides interrupts. */
+enum vcpu_signal { SIGNAL_NMI = 1u << 0, SIGNAL_INIT = 1u << 1, SIGNAL_SIPI = 1u << 2 };
 
 struct vcpu {
 	struct guest_regs regs;
@@ -55,14 +66,27 @@ struct vcpu {
 	uint32_t index;
 	uint16_t vpid; /* its own as long as the VM is on */
 	hpa_t vmcs;
-	bool launched;        /* VMLAUNCH has succeeded since the last VMCLEAR */
-	_Atomic uint8_t wait; /* enum vcpu_wait; read by the scheduler on any pCPU */
-	uint32_t cpu;         /* the pCPU that has it, VCPU_NOWHERE; under the scheduler's lock */
-	uint32_t last_cpu;    /* where it ran last; VCPU_NOWHERE: never */
-	uint64_t scheduled;   /* when it was picked last, in picks; under the scheduler's lock */
+	bool launched;              /* VMLAUNCH has succeeded since the last VMCLEAR */
+	_Atomic uint32_t attention; /* enum vcpu_attention; set by anybody, cleared by the owner */
+	_Atomic uint8_t provoked;   /* enum provoked */
+	_Atomic uint8_t wait;       /* enum vcpu_wait; read by the scheduler on any pCPU */
+	uint32_t cpu;               /* the pCPU that has it, VCPU_NOWHERE; under the scheduler's lock */
+	uint32_t last_cpu;          /* where it ran last; VCPU_NOWHERE: never */
+	uint64_t scheduled;         /* when it was picked last, in picks; under the scheduler's lock */
+	uint64_t tsc_offset;        /* what the VMCS holds of the VM's */
+	uint32_t list_steps;        /* enum plan_step: what the counts of its MSR-load areas stand for */
 	struct vcpu_event event;
 	struct vcpu_switched switched;
-	uint64_t spec_ctrl, tsx_ctrl, pat, xcr0, cr8;
+	uint64_t spec_ctrl, tsx_ctrl, pat, xcr0;
+	uint8_t shutdown_letters;     /* of port 0x8900 seen so far */
+	_Atomic uint8_t event_vector; /* of caps_event; 0: none; read by the console */
+
+	/* Under the VM's apic_lock. */
+	struct lapic lapic;
+	uint8_t signals; /* enum vcpu_signal */
+	uint8_t sipi_vector;
+	bool halt_interrupts; /* in HLT with RFLAGS.IF set */
+
 	uint32_t exit_reason; /* of the last exit; EXIT_REASON_ENTRY_FAILURE may be set */
 	uint16_t after;       /* for the trace: basic exit reason, or TRACE_AFTER_START */
 	bool failed_before;   /* the last entry failed */
@@ -81,6 +105,9 @@ void vcpu_edx_eax_set(struct vcpu *vcpu, uint64_t value);
 /* The instruction that exited is done: RIP goes past it, the STI or MOV-SS shadow ends, a single-step trap is due where
  * TF is set (facts.md, trap 36). */
 void vcpu_skip_instruction(struct vcpu *vcpu);
+
+/* The same where the CPU does not say how long the instruction is. */
+void vcpu_skip_bytes(struct vcpu *vcpu, uint64_t length);
 
 /* The exception comes with the next entry. */
 void vcpu_inject_exception(struct vcpu *vcpu, unsigned vector);

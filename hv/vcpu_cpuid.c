@@ -47,6 +47,8 @@ static struct cpuid_view view_of(const struct vcpu_model *model)
 		.vcpu_count = 1,
 		.xcr0_allowed = xcr0_allowed,
 		.xcr0 = 1,
+		.apic = true,
+		.x2apic = true,
 		.invpcid = invpcid,
 		.rdtscp = rdtscp,
 	};

@@ -4,8 +4,11 @@
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
 #include "arch/fpu.h"
+#include "arch/memory.h"
 #include "arch/vmx.h"
 #include "hv/panic.h"
+#include "hv/policy/cpuid_policy.h"
+#include "hv/vcpu_apic.h"
 #include "hv/vcpu_cr.h"
 #include "hv/vm.h"
 
@@ -57,7 +60,6 @@ static void write_controls(const struct percpu *cpu, const struct vcpu *vcpu)
 	vmwrite(VMCS_VPID, vcpu->vpid);
 	vmwrite(VMCS_EPT_POINTER, ept_pointer(&vm->ept));
 	vmwrite(VMCS_MSR_BITMAP, vm->msr_bitmap.v);
-	vmwrite(VMCS_TSC_OFFSET, vm->tsc_offset);
 	vmwrite(VMCS_VMCS_LINK_POINTER, NO_LINK);
 
 	/* Bits that the guest may not change under us read as the guest wrote them. */
@@ -83,28 +85,21 @@ static void write_host_state(void)
 	vmwrite(VMCS_HOST_RIP, (uint64_t)(uintptr_t)vmx_exit);
 }
 
-static void write_guest_state(const struct percpu *cpu, uint32_t entry)
+/* What is the same after INIT and for a Multiboot 1 kernel. */
+static void write_common_state(const struct percpu *cpu)
 {
-	set_segment((struct segment)SEGMENT(CS), SELECTOR_GUEST_CODE, LIMIT_4G, AR_CODE32);
-	set_segment((struct segment)SEGMENT(SS), SELECTOR_GUEST_DATA, LIMIT_4G, AR_DATA32);
-	set_segment((struct segment)SEGMENT(DS), SELECTOR_GUEST_DATA, LIMIT_4G, AR_DATA32);
-	set_segment((struct segment)SEGMENT(ES), SELECTOR_GUEST_DATA, LIMIT_4G, AR_DATA32);
-	set_segment((struct segment)SEGMENT(FS), SELECTOR_GUEST_DATA, LIMIT_4G, AR_DATA32);
-	set_segment((struct segment)SEGMENT(GS), SELECTOR_GUEST_DATA, LIMIT_4G, AR_DATA32);
-	set_segment((struct segment)SEGMENT(LDTR), 0, 0, AR_LDT);
+	set_segment((struct segment)SEGMENT(LDTR), 0, LIMIT_64K, AR_LDT);
 	set_segment((struct segment)SEGMENT(TR), 0, LIMIT_64K, AR_TSS32_BUSY);
 	vmwrite(VMCS_GUEST_GDTR_BASE, 0);
 	vmwrite(VMCS_GUEST_GDTR_LIMIT, LIMIT_64K);
 	vmwrite(VMCS_GUEST_IDTR_BASE, 0);
 	vmwrite(VMCS_GUEST_IDTR_LIMIT, LIMIT_64K);
-
-	vcpu_cr0_write(cpu, CR0_PE | CR0_ET);
 	vcpu_cr4_write(cpu, 0);
 	vmwrite(VMCS_GUEST_CR3, 0);
 	vmwrite(VMCS_GUEST_EFER, 0);
+	vmwrite(VMCS_ENTRY_CONTROLS, cpu->vmx_config.entry);
 	vmwrite(VMCS_GUEST_DR7, DR7_INIT);
 	vmwrite(VMCS_GUEST_RSP, 0);
-	vmwrite(VMCS_GUEST_RIP, entry);
 	vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED1);
 	vmwrite(VMCS_GUEST_DEBUGCTL, 0);
 	vmwrite(VMCS_GUEST_SYSENTER_CS, 0);
@@ -115,14 +110,66 @@ static void write_guest_state(const struct percpu *cpu, uint32_t entry)
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 }
 
+static const struct segment data_segments[] = {SEGMENT(SS), SEGMENT(DS), SEGMENT(ES), SEGMENT(FS), SEGMENT(GS)};
+
+#define DATA_SEGMENTS (sizeof(data_segments) / sizeof(data_segments[0]))
+
+static void write_multiboot_state(const struct percpu *cpu, uint32_t entry)
+{
+	write_common_state(cpu);
+	set_segment((struct segment)SEGMENT(CS), SELECTOR_GUEST_CODE, LIMIT_4G, AR_CODE32);
+	for (unsigned i = 0; i < DATA_SEGMENTS; i++)
+		set_segment(data_segments[i], SELECTOR_GUEST_DATA, LIMIT_4G, AR_DATA32);
+	vcpu_cr0_write(cpu, CR0_PE | CR0_ET);
+	vmwrite(VMCS_GUEST_RIP, entry);
+}
+
+static void write_init_state(const struct percpu *cpu)
+{
+	write_common_state(cpu);
+	set_segment((struct segment)SEGMENT(CS), 0, LIMIT_64K, AR_CODE16);
+	for (unsigned i = 0; i < DATA_SEGMENTS; i++)
+		set_segment(data_segments[i], 0, LIMIT_64K, AR_DATA16);
+	vcpu_cr0_write(cpu, CR0_CD | CR0_NW | CR0_ET);
+	vmwrite(VMCS_GUEST_RIP, 0);
+}
+
+/* INIT leaves the FPU, XCR0 and the other MSRs as they are. */
+void vcpu_reset_init(struct percpu *cpu, struct vcpu *vcpu)
+{
+	write_init_state(cpu);
+	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
+	vcpu->regs.gpr[GPR_RDX] = cpuid_policy_version(&vcpu->vm->model);
+	vcpu->event.info = 0;
+	write_dr0(0);
+	write_dr1(0);
+	write_dr2(0);
+	write_dr3(0);
+	write_dr6(DR6_INIT);
+	write_cr2(0);
+	/* Its translations were made under other control registers. */
+	invvpid(INVVPID_SINGLE, vcpu->vpid);
+}
+
+void vcpu_reset_start_up(uint8_t vector)
+{
+	vmwrite(VMCS_GUEST_CS_SELECTOR, (uint64_t)vector << 8);
+	vmwrite(VMCS_GUEST_CS_BASE, (uint64_t)vector << 12);
+	vmwrite(VMCS_GUEST_RIP, 0);
+}
+
 void vcpu_reset(struct percpu *cpu, struct vcpu *vcpu, uint32_t entry, uint32_t eax, uint32_t ebx)
 {
 	*(uint32_t *)hpa_ptr(vcpu->vmcs) = cpu->vmx_config.revision;
 	if (!vmclear(vcpu->vmcs) || !vmptrld(vcpu->vmcs))
 		panic("no vmcs can be made: address=0x%lx", vcpu->vmcs.v);
 	write_controls(cpu, vcpu);
+	vmwrite(VMCS_TSC_OFFSET, vm_tsc_offset(vcpu->vm));
 	write_host_state();
-	write_guest_state(cpu, entry);
+	if (vcpu->index == 0)
+		write_multiboot_state(cpu, entry);
+	else
+		write_init_state(cpu);
 	vcpu_snapshot_take(&vcpu->snapshot);
 	if (!vmclear(vcpu->vmcs))
 		panic("vmclear failed: vmcs=0x%lx", vcpu->vmcs.v);
@@ -133,6 +180,8 @@ void vcpu_reset(struct percpu *cpu, struct vcpu *vcpu, uint32_t entry, uint32_t 
 	if (current != NULL && !vmptrld(current->vmcs))
 		panic("vmptrld failed: vmcs=0x%lx", current->vmcs.v);
 
+	vcpu_apic_reset(vcpu);
+	vcpu->tsc_offset = vm_tsc_offset(vcpu->vm);
 	vcpu->regs.gpr[GPR_RAX] = eax;
 	vcpu->regs.gpr[GPR_RBX] = ebx;
 	vcpu->switched.dr6 = DR6_INIT;

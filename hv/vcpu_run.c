@@ -4,9 +4,14 @@
 #include "arch/defs/msr.h"
 #include "arch/vmx.h"
 #include "hv/exit.h"
+#include "hv/log.h"
+#include "hv/msr_lists.h"
+#include "hv/panic.h"
 #include "hv/policy/entry_plan.h"
 #include "hv/policy/text.h"
+#include "hv/provoke.h"
 #include "hv/regime.h"
+#include "hv/vcpu_apic.h"
 #include "hv/vm.h"
 
 /* NMIs that were handled since the last look are reasons to flush. */
@@ -18,15 +23,15 @@ static void note_nmis(struct percpu *cpu)
 	}
 }
 
-/* Takes up the policy in force. From here on this pCPU makes no entry under an older one: nmi_pending is cleared first,
- * and whoever publishes a policy sends an NMI after it, so either the new policy is seen here or the plan is dropped.
+/* Takes up the policy in force. From here on this pCPU makes no entry under an older one: nmi_pending was cleared
+ * before, and whoever publishes a policy sends an NMI after it, so either the new policy is seen here or the plan is
+ * dropped.
  */
 static const struct regime *take_up_regime(struct percpu *cpu, uint64_t *gen)
 {
-	cpu->arch.nmi_pending = 0;
 	note_nmis(cpu);
 
-	const struct regime *regime = regime_now(gen);
+	const struct regime *regime = regime_enter(cpu, gen);
 
 	if (regime->mitigation.spec_ctrl && regime->mitigation.spec_ctrl_host != cpu->spec_ctrl) {
 		cpu->spec_ctrl = regime->mitigation.spec_ctrl_host;
@@ -36,19 +41,24 @@ static const struct regime *take_up_regime(struct percpu *cpu, uint64_t *gen)
 		cpu->l1d_mode_seen = regime->mitigation.l1d_mode;
 		cpu->flush_requests |= WHY_HOST; /* trap 25: `never` to `cond` starts flushed */
 	}
-	if (atomic_load_explicit(&cpu->seen_gen, memory_order_relaxed) != *gen)
-		atomic_store_explicit(&cpu->seen_gen, *gen, memory_order_release);
 	return regime;
 }
 
 /* Decides the entry and writes its row; the plan lives in the trace. */
-static struct trace_row *plan_entry(struct percpu *cpu, struct vcpu *vcpu, uint64_t now_tsc)
+static struct trace_row *plan_entry(struct percpu *cpu, struct vcpu *vcpu)
 {
 	struct trace_row *row = trace_next(&cpu->trace);
 	struct vm *vm = vcpu->vm;
 	const struct regime *regime = take_up_regime(cpu, &row->gen);
 	const struct mitigation *m = &regime->mitigation;
-	const promise_t promise = atomic_load_explicit(&vm->promise, memory_order_acquire);
+	const promise_t promise = promise_word_get(&vm->promise);
+	const bool reads_mcu = entry_plan_reads_mcu(m, vm->model.wants_fb_clear_dis);
+
+	if (reads_mcu) {
+		cpu->mcu_opt_ctrl = rdmsr(MSR_IA32_MCU_OPT_CTRL);
+		vcpu->stats.mcu_opt_ctrl_reads++;
+	}
+
 	const struct entry_plan_input in = {
 		.requests = cpu->flush_requests,
 		.owed = promise_owed(promise, m->l1d_needed, mitigation_flushes(m)),
@@ -60,7 +70,7 @@ static struct trace_row *plan_entry(struct percpu *cpu, struct vcpu *vcpu, uint6
 	};
 
 	entry_plan_make(&row->entry.plan, m, &in);
-	row->tsc = now_tsc;
+	row->tsc = rdtsc(); /* after the plan: hv/trace.h, "Time" */
 	row->type = TRACE_ENTRY;
 	row->flags = (promise & PROMISE_BROKEN ? TRACE_BROKEN : 0) | cpu->abandoned;
 	row->entry.after = vcpu->after;
@@ -80,11 +90,15 @@ static void write_event(const struct vcpu_event *event)
 		vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH, event->instruction_length);
 }
 
-/* What was done whether or not the guest ran: it stands before the window. */
-static void account_before_window(struct percpu *cpu, struct vcpu *vcpu, const struct entry_plan *plan)
+/* What was done whether or not the guest ran: it stands before the window, or on the one way back. */
+static void account_register_writes(struct percpu *cpu, struct vcpu *vcpu, const struct entry_plan *plan)
 {
 	if (plan->steps & PLAN_MCU_WRITE) {
 		cpu->mcu_opt_ctrl = plan->mcu_opt_ctrl;
+		vcpu->stats.mcu_opt_ctrl_writes++;
+	}
+	if (plan->steps & PLAN_MCU_RESTORE) {
+		cpu->mcu_opt_ctrl = plan->mcu_opt_ctrl_root;
 		vcpu->stats.mcu_opt_ctrl_writes++;
 	}
 	if (plan->steps & PLAN_IBPB)
@@ -118,6 +132,9 @@ static void account_exit(struct percpu *cpu, struct vcpu *vcpu, const struct ent
 	if (vcpu->after < EXIT_REASON_COUNT)
 		vcpu->stats.exit[vcpu->after]++;
 	vcpu->event.info = 0;
+	if ((vectoring & INTR_INFO_VALID) && (vectoring & INTR_INFO_TYPE_MASK) == INTR_INFO_TYPE_NMI)
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)INTERRUPTIBILITY_NMI);
 	if (vectoring & INTR_INFO_VALID)
 		vcpu->event = (struct vcpu_event){
 			.info = vectoring & INTR_INFO_INJECT_MASK,
@@ -128,40 +145,73 @@ static void account_exit(struct percpu *cpu, struct vcpu *vcpu, const struct ent
 
 /* The entry failed, in one of the two ways: nothing of the guest ran. The flush request stands again (trap 8), VMLAUNCH
  * has not happened (trap 32). */
-static enum exit_action entry_failed(struct percpu *cpu, struct vcpu *vcpu, struct trace_row *row, const char *why,
-				     uint64_t detail)
+static enum exit_action entry_failed(struct percpu *cpu, struct vcpu *vcpu, struct trace_row *row,
+				     enum provoked provoked, const char *why, uint64_t detail)
 {
 	char text[64];
 
+	/* The lists may have been worked off in part. */
+	if (row->entry.plan.steps & PLAN_LIST_MCU) {
+		wrmsr(MSR_IA32_MCU_OPT_CTRL, row->entry.plan.mcu_opt_ctrl_root);
+		vcpu->stats.mcu_opt_ctrl_writes++;
+	}
 	row->flags |= TRACE_FAILED;
 	account_entry(cpu, vcpu, &row->entry.plan);
 	cpu->flush_requests |= WHY_RETRY;
 	text_format(text, sizeof(text), "vm entry failed: %s=%lu", why, detail);
+	if (provoked != PROVOKE_NONE) {
+		provoke_mend(provoked);
+		log_line(LOG_NOTICE, "%s.%u: %s: provoked", vcpu->vm->cfg.name, vcpu->index, text);
+		return EXIT_RESUME;
+	}
 	vm_crash(vcpu, text);
 	return EXIT_LEAVE;
 }
 
-static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu, uint64_t now_tsc)
+static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu, uint64_t *entry_tsc)
 {
-	struct trace_row *row = plan_entry(cpu, vcpu, now_tsc);
-	const struct entry_plan *plan = &row->entry.plan;
+	/* Before the plan: an event that comes later sends an NMI, and the plan is dropped. */
+	cpu->arch.nmi_pending = 0;
+	if ((atomic_load_explicit(&vcpu->attention, memory_order_acquire) & ATTENTION_EVENT) &&
+	    vcpu_apic_deliver(cpu, vcpu) == EXIT_LEAVE)
+		return EXIT_LEAVE;
 
+	struct trace_row *row = plan_entry(cpu, vcpu);
+	const struct entry_plan *plan = &row->entry.plan;
+	enum provoked provoked = PROVOKE_NONE;
+
+	*entry_tsc = row->tsc;
+
+	if (vcpu->tsc_offset != vm_tsc_offset(vcpu->vm)) {
+		vcpu->tsc_offset = vm_tsc_offset(vcpu->vm);
+		vmwrite(VMCS_TSC_OFFSET, vcpu->tsc_offset);
+	}
 	if (vcpu->event.info & INTR_INFO_VALID)
 		write_event(&vcpu->event);
+	msr_lists_prepare(cpu, vcpu, plan);
+	if (atomic_load_explicit(&vcpu->attention, memory_order_relaxed) & ATTENTION_PROVOKED)
+		provoked = provoke_spoil(vcpu, &row->entry.plan);
 
 	const enum vmx_enter_status status = vmx_enter(plan, &vcpu->regs);
 
-	account_before_window(cpu, vcpu, plan);
+	account_register_writes(cpu, vcpu, plan);
 	if (status == VMX_ENTER_NMI) {
+		if (provoked != PROVOKE_NONE) {
+			provoke_mend(provoked);
+			provoke_entry_failure(vcpu, provoked);
+		}
 		cpu->abandoned |= TRACE_NMI | (plan->steps & PLAN_MCU_WRITE ? TRACE_MCU_CARRIED : 0);
 		return EXIT_LEAVE;
 	}
 	if (status != VMX_ENTER_EXITED)
-		return entry_failed(cpu, vcpu, row, "vm_instruction_error",
+		return entry_failed(cpu, vcpu, row, provoked, "vm_instruction_error",
 				    status == VMX_ENTER_FAIL_VALID ? vmread(VMCS_VM_INSTRUCTION_ERROR) : 0);
 	vcpu->exit_reason = (uint32_t)vmread(VMCS_EXIT_REASON);
+	if ((vcpu->exit_reason & EXIT_REASON_BASIC_MASK) == EXIT_MACHINE_CHECK_ON_ENTRY)
+		panic("machine check during a vm entry");
 	if (vcpu->exit_reason & EXIT_REASON_ENTRY_FAILURE)
-		return entry_failed(cpu, vcpu, row, "exit_reason", vcpu->exit_reason & EXIT_REASON_BASIC_MASK);
+		return entry_failed(cpu, vcpu, row, provoked, "exit_reason",
+				    vcpu->exit_reason & EXIT_REASON_BASIC_MASK);
 	account_entry(cpu, vcpu, plan);
 	account_exit(cpu, vcpu, plan);
 	return exit_handle(cpu, vcpu);
@@ -175,8 +225,8 @@ void vcpu_run(struct percpu *cpu, struct vcpu *vcpu, uint64_t until_tsc)
 		return;
 	/* The timer counts guest time only: the comparison below sees to the rest. */
 	vmwrite(VMCS_PREEMPTION_TIMER, ((until_tsc - now_tsc) >> cpu->vmx_config.timer_shift) + 1);
-	while (now_tsc < until_tsc && enter(cpu, vcpu, now_tsc) == EXIT_RESUME)
-		now_tsc = rdtsc();
+	while (enter(cpu, vcpu, &now_tsc) == EXIT_RESUME && now_tsc < until_tsc)
+		;
 	vcpu_snapshot_take(&vcpu->snapshot);
 }
 
@@ -187,14 +237,11 @@ void vcpu_run_idle(struct percpu *cpu)
 	const struct regime *regime = take_up_regime(cpu, &gen);
 
 	entry_plan_idle(&plan, &regime->mitigation, cpu->mcu_opt_ctrl);
+	if (plan.steps & PLAN_MCU_WRITE) {
+		/* A write outside an entry: the state row tells of it, and tells it before the pCPU is outside. */
+		cpu->mcu_opt_ctrl = plan.mcu_opt_ctrl_root;
+		trace_state(cpu);
+	}
+	handshake_leave(&cpu->handshake);
 	vmx_enter(&plan, NULL);
-	if (plan.steps & PLAN_MCU_WRITE)
-		cpu->mcu_opt_ctrl = plan.mcu_opt_ctrl;
-}
-
-void vcpu_run_note_idle(struct percpu *cpu)
-{
-	uint64_t gen;
-
-	take_up_regime(cpu, &gen);
 }

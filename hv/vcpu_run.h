@@ -12,7 +12,4 @@ void vcpu_run(struct percpu *cpu, struct vcpu *vcpu, uint64_t until_tsc);
 /* Sleeps until an NMI comes, or returns at once if one has come. No vCPU is loaded. */
 void vcpu_run_idle(struct percpu *cpu);
 
-/* The policy in force is taken up by a pCPU that has nothing to run and does not sleep. */
-void vcpu_run_note_idle(struct percpu *cpu);
-
 #endif

@@ -5,8 +5,8 @@
 #include "arch/defs/msr.h"
 #include "arch/fpu.h"
 #include "arch/vmx.h"
+#include "hv/msr_lists.h"
 #include "hv/panic.h"
-#include "hv/regime.h"
 #include "hv/vm.h"
 
 /* Which pCPU this is: base addresses and stacks differ from one to the next. */
@@ -38,11 +38,11 @@ static void drop_stale_translations(const struct percpu *cpu, struct vcpu *vcpu)
 	atomic_fetch_or_explicit(&vcpu->vm->ept_fresh, bit, memory_order_relaxed);
 }
 
-/* The guest's IA32_TSX_CTRL is the real one where both have it; elsewhere it is a number without effect. */
-static bool switches_tsx_ctrl(const struct vcpu *vcpu)
+/* A guest's IA32_TSX_CTRL is the real one where it has one; the others run with what boot found. Where the machine has
+ * none, a guest's is a number without effect. */
+static uint64_t tsx_ctrl_of(const struct percpu *cpu, const struct vcpu *vcpu)
 {
-	return (vcpu->vm->model.arch_capabilities & ARCH_CAP(TSX_CTRL)) &&
-	       (cpu_caps_msrs(&regime_machine()->caps) & CPU_MSR_TSX_CTRL);
+	return vcpu->vm->model.arch_capabilities & ARCH_CAP(TSX_CTRL) ? vcpu->tsx_ctrl : cpu->tsx_ctrl;
 }
 
 static void load_switched(const struct percpu *cpu, struct vcpu *vcpu)
@@ -56,8 +56,8 @@ static void load_switched(const struct percpu *cpu, struct vcpu *vcpu)
 	wrmsr(MSR_IA32_KERNEL_GS_BASE, s->kernel_gs_base);
 	if (cpu->vmx_config.rdtscp)
 		wrmsr(MSR_IA32_TSC_AUX, s->tsc_aux);
-	if (switches_tsx_ctrl(vcpu))
-		wrmsr(MSR_IA32_TSX_CTRL, vcpu->tsx_ctrl);
+	if (cpu->has_tsx_ctrl)
+		wrmsr(MSR_IA32_TSX_CTRL, tsx_ctrl_of(cpu, vcpu));
 	write_dr0(s->dr0);
 	write_dr1(s->dr1);
 	write_dr2(s->dr2);
@@ -94,6 +94,7 @@ void vcpu_load(struct percpu *cpu, struct vcpu *vcpu)
 	if (!vmptrld(vcpu->vmcs))
 		panic("vmptrld failed: vmcs=0x%lx", vcpu->vmcs.v);
 	load_host_state(cpu);
+	msr_lists_load(cpu, vcpu);
 	drop_stale_translations(cpu, vcpu);
 	load_switched(cpu, vcpu);
 	if (cpu->last_vcpu != vcpu || vcpu->last_cpu != cpu->arch.index)
@@ -112,6 +113,5 @@ void vcpu_put(struct percpu *cpu)
 		panic("vmclear failed: vmcs=0x%lx", vcpu->vmcs.v);
 	vcpu->launched = false;
 	cpu->last_vcpu = vcpu;
-	cpu->last_vm = vcpu->vm->id + 1;
 	atomic_store_explicit(&cpu->current, NULL, memory_order_release);
 }

@@ -10,6 +10,8 @@
 struct vm vms[VMS_MAX];
 uint32_t vm_count;
 
+static const struct boot_info *boot_modules; /* where kernels and ramdisks are */
+
 const char *vm_state_name(enum vm_state state)
 {
 	static const char *const names[] = {
@@ -34,33 +36,6 @@ static const struct boot_module *module_named(const struct boot_info *boot, cons
 	return NULL;
 }
 
-struct vm *vm_add(const struct vm_cfg *cfg, const char *cfg_file, const struct boot_info *boot, char *reason,
-		  size_t reason_size)
-{
-	struct vm *vm = &vms[vm_count];
-
-	if (vm_count == VMS_MAX) {
-		text_format(reason, reason_size, "more than %d VMs", VMS_MAX);
-		return NULL;
-	}
-	if (vm_find(cfg->name, text_length(cfg->name)) != NULL) {
-		text_format(reason, reason_size, "name: \"%s\" is taken by another cfg", cfg->name);
-		return NULL;
-	}
-	vm->kernel = module_named(boot, cfg->kernel);
-	vm->ramdisk = cfg->ramdisk[0] == '\0' ? NULL : module_named(boot, cfg->ramdisk);
-	if (vm->kernel == NULL || (cfg->ramdisk[0] != '\0' && vm->ramdisk == NULL)) {
-		text_format(reason, reason_size, "%s: no module named \"%s\" was loaded",
-			    vm->kernel == NULL ? "kernel" : "ramdisk", vm->kernel == NULL ? cfg->kernel : cfg->ramdisk);
-		return NULL;
-	}
-	vm->id = vm_count;
-	vm->cfg = *cfg;
-	vm->cfg_file = cfg_file;
-	vm_count++;
-	return vm;
-}
-
 static enum vm_state state_of(const struct vm *vm)
 {
 	return atomic_load_explicit(&vm->state, memory_order_acquire);
@@ -69,6 +44,76 @@ static enum vm_state state_of(const struct vm *vm)
 static void set_state(struct vm *vm, enum vm_state state)
 {
 	atomic_store_explicit(&vm->state, (uint8_t)state, memory_order_release);
+}
+
+/* Finds the files that a configuration names. False: the reason is in reason's buffer. */
+static bool find_files(const struct vm_cfg *cfg, const struct boot_module **kernel, const struct boot_module **ramdisk,
+		       char *reason, size_t reason_size)
+{
+	static const char absent[] = "%s: no module named \"%s\" was loaded";
+
+	*kernel = module_named(boot_modules, cfg->kernel);
+	*ramdisk = cfg->ramdisk[0] == '\0' ? NULL : module_named(boot_modules, cfg->ramdisk);
+	if (*kernel == NULL)
+		text_format(reason, reason_size, absent, "kernel", cfg->kernel);
+	else if (cfg->ramdisk[0] != '\0' && *ramdisk == NULL)
+		text_format(reason, reason_size, absent, "ramdisk", cfg->ramdisk);
+	else
+		return true;
+	return false;
+}
+
+static bool name_is_free(const struct vm *vm, const char *name, char *reason, size_t reason_size)
+{
+	const struct vm *other = vm_find(name, text_length(name));
+
+	if (other == NULL || other == vm)
+		return true;
+	text_format(reason, reason_size, "name: \"%s\" is taken by another cfg", name);
+	return false;
+}
+
+struct vm *vm_add(const struct vm_cfg *cfg, const char *cfg_file, const struct boot_info *boot, char *reason,
+		  size_t reason_size)
+{
+	struct vm *vm = &vms[vm_count];
+
+	boot_modules = boot;
+	if (vm_count == VMS_MAX) {
+		text_format(reason, reason_size, "more than %d VMs", VMS_MAX);
+		return NULL;
+	}
+	if (!name_is_free(NULL, cfg->name, reason, reason_size) ||
+	    !find_files(cfg, &vm->kernel, &vm->ramdisk, reason, reason_size))
+		return NULL;
+	vm->id = vm_count;
+	vm->cfg = *cfg;
+	vm->cfg_file = cfg_file;
+	vm_count++;
+	return vm;
+}
+
+bool vm_configure(struct vm *vm, const char *key_value, char *reason, size_t reason_size)
+{
+	const struct boot_module *kernel, *ramdisk;
+	struct vm_cfg cfg = vm->cfg;
+	struct cfg_error error;
+
+	if (state_of(vm) != VM_OFF) {
+		text_format(reason, reason_size, "it is not off: use `vm stop` first");
+		return false;
+	}
+	if (!cfg_set(&cfg, key_value, &error)) {
+		text_copy(reason, reason_size, error.reason, text_length(error.reason));
+		return false;
+	}
+	if (!name_is_free(vm, cfg.name, reason, reason_size) ||
+	    !find_files(&cfg, &kernel, &ramdisk, reason, reason_size))
+		return false;
+	vm->cfg = cfg;
+	vm->kernel = kernel;
+	vm->ramdisk = ramdisk;
+	return true;
 }
 
 static bool holds_memory(const struct vm *vm)
@@ -83,11 +128,17 @@ static void free_all(struct vm *vm)
 	vm_build_undo(vm);
 }
 
-void vm_reap(void)
+bool vm_reap(void)
 {
-	for (uint32_t i = 0; i < vm_count; i++)
-		if (state_of(&vms[i]) == VM_OFF && holds_memory(&vms[i]))
-			free_all(&vms[i]);
+	bool reaped = false;
+
+	for (uint32_t i = 0; i < vm_count; i++) {
+		if (state_of(&vms[i]) != VM_OFF || !holds_memory(&vms[i]))
+			continue;
+		free_all(&vms[i]);
+		reaped = true;
+	}
+	return reaped;
 }
 
 const char *vm_start(struct vm *vm)
@@ -144,15 +195,25 @@ const char *vm_reset(struct vm *vm)
 	return why != NULL ? why : vm_start(vm);
 }
 
+/* From running or paused to an end. False: it had come to one already. */
+static bool leave_running(struct vm *vm, enum vm_state end)
+{
+	uint8_t now = VM_RUNNING;
+
+	while (now == VM_RUNNING || now == VM_PAUSED)
+		if (atomic_compare_exchange_weak(&vm->state, &now, (uint8_t)end))
+			return true;
+	return false;
+}
+
 void vm_crash(struct vcpu *vcpu, const char *what)
 {
 	struct vm *vm = vcpu->vm;
-	uint8_t expected = VM_RUNNING;
 	struct vcpu_snapshot s;
 	const uint64_t *r = vcpu->regs.gpr;
 
 	/* Only the first to fail tells; one that has been stopped meanwhile stays so. */
-	if (!atomic_compare_exchange_strong(&vm->state, &expected, VM_CRASHED))
+	if (!leave_running(vm, VM_CRASHED))
 		return;
 	vcpu_snapshot_take(&s);
 	log_line(LOG_NOTICE, "%s.%u: %s: rip=0x%lx", vm->cfg.name, vcpu->index, what, s.rip);
@@ -165,9 +226,8 @@ void vm_crash(struct vcpu *vcpu, const char *what)
 
 void vm_power_off(struct vm *vm)
 {
-	uint8_t expected = VM_RUNNING;
-
-	atomic_compare_exchange_strong(&vm->state, &expected, VM_OFF);
+	/* It may have been paused between its write and this: off it is all the same. */
+	leave_running(vm, VM_OFF);
 }
 
 void *vm_memory(const struct vm *vm, gpa_t at, uint64_t bytes)

@@ -11,15 +11,18 @@
 #include "arch/address.h"
 #include "arch/ept.h"
 #include "hv/boot_info.h"
+#include "hv/lock.h"
 #include "hv/policy/cfg.h"
-#include "hv/policy/promise.h"
 #include "hv/policy/vcpu_model.h"
+#include "hv/promise_word.h"
 #include "hv/vcpu.h"
 #include "hv/vm_console.h"
 
 #define VMS_MAX 32
 
 enum vm_state { VM_OFF, VM_RUNNING, VM_PAUSED, VM_CRASHED };
+
+struct percpu;
 
 struct vm {
 	uint32_t id; /* its slot */
@@ -29,7 +32,7 @@ struct vm {
 
 	/* Written by the console, and to VM_CRASHED or VM_OFF by an exit handler; read by all. */
 	_Atomic uint8_t state;
-	_Atomic promise_t promise; /* hv/policy/promise.h; changed by compare-and-swap only */
+	struct promise_word promise; /* the dynamic bit of its value, and who was told */
 
 	/* Fixed while it is on. */
 	struct vcpu_model model;
@@ -38,13 +41,12 @@ struct vm {
 	uint64_t memory_bytes;
 	struct ept ept;
 	hpa_t msr_bitmap;
-	uint64_t tsc_offset;
+	_Atomic uint64_t tsc_offset; /* of all its vCPUs: each takes a change up before its next entry */
 	uint32_t vcpu_count;
 	struct vcpu *vcpus[PROMISE_VCPUS_MAX];
 
-	_Atomic uint64_t ept_fresh;  /* bit n: pCPU n has no translation of an older EPT at this address */
-	_Atomic uint64_t unanswered; /* accesses to ports and addresses that nothing answers */
-	uint8_t shutdown_letters;    /* of port 0x8900 seen so far */
+	struct lock apic_lock;      /* hv/vcpu_apic.h */
+	_Atomic uint64_t ept_fresh; /* bit n: pCPU n has no translation of an older EPT at this address */
 	struct vm_console console;
 };
 
@@ -62,6 +64,10 @@ struct vm *vm_find(const char *name, size_t length);
 struct vm *vm_add(const struct vm_cfg *cfg, const char *cfg_file, const struct boot_info *boot, char *reason,
 		  size_t reason_size);
 
+/* Applies `KEY=VALUE` to the configuration of a VM that is off. False: nothing is changed, the reason is in reason's
+ * buffer. Console only. */
+bool vm_configure(struct vm *vm, const char *key_value, char *reason, size_t reason_size);
+
 /* Builds and starts a VM that is off. NULL, or why not; nothing is changed then. Console only, as are the next four. */
 const char *vm_start(struct vm *vm);
 const char *vm_pause(struct vm *vm);
@@ -76,23 +82,29 @@ void vm_crash(struct vcpu *vcpu, const char *what);
 /* From an exit handler: the VM has switched itself off. */
 void vm_power_off(struct vm *vm);
 
-/* Frees what VMs hold that have switched themselves off. Console, often. */
-void vm_reap(void);
+/* Frees what VMs hold that have switched themselves off; true if there were such. Console, often. */
+bool vm_reap(void);
 
 /* The value of IA32_ARCH_CAPABILITIES that vCPU `vcpu` reads now; "told" is recorded in the same step. */
-uint64_t vm_caps_read(struct vm *vm, unsigned vcpu);
+uint64_t vm_caps_read(struct percpu *cpu, struct vm *vm, unsigned vcpu);
 
 /* The value without a reader. */
 uint64_t vm_caps_value(const struct vm *vm);
 
-/* The knob moves the dynamic bit of every VM that is on. */
+/* The knob moves the dynamic bit of every VM that is on, and the vCPUs that asked for it get their event. */
 void vm_caps_set_skip_all(bool skip);
 
 /* Hypercall caps_ack. */
-void vm_caps_ack(struct vm *vm);
+void vm_caps_ack(struct percpu *cpu, struct vm *vm);
 
 /* `set ... force`: drops the debts under the mitigation in force. */
 void vm_caps_force_all(bool flushing);
+
+/* What is added to the TSC for this VM. */
+static inline uint64_t vm_tsc_offset(const struct vm *vm)
+{
+	return atomic_load_explicit(&vm->tsc_offset, memory_order_relaxed);
+}
 
 /* Bytes [gpa, gpa + bytes) of guest memory, NULL if not all of it is RAM. The caller notes WHY_HOST (hv/exit.h). */
 void *vm_memory(const struct vm *vm, gpa_t gpa, uint64_t bytes);

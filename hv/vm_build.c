@@ -19,7 +19,7 @@
 static const struct ept_pages ept_pages = {pages_take_one, pages_give_one};
 
 /* The reason of the last failure, where it holds more than a fixed text. */
-static char reason[256];
+static char reason[CPU_CAPS_NAMES_SIZE + 128];
 
 static const char *make_model(struct vm *vm)
 {
@@ -29,7 +29,7 @@ static const char *make_model(struct vm *vm)
 		.caps_remove = vm->cfg.caps_remove,
 		.unsafe = vm->cfg.unsafe,
 	};
-	char names[160];
+	char names[CPU_CAPS_NAMES_SIZE];
 	uint32_t masked = 0;
 	uint64_t bits = 0;
 
@@ -127,8 +127,6 @@ static const char *build(struct vm *vm)
 	struct vm_entry entry;
 	const char *why = make_model(vm);
 
-	if (why == NULL && vm->cfg.vcpus > 1)
-		why = "vcpus: more than 1 needs a later version";
 	if (why == NULL && (vm->cfg.cpus & ((1ull << (percpu_count - 1) << 1) - 1)) == 0)
 		why = "cpus: none of them exists on this machine";
 	if (why != NULL)
@@ -145,15 +143,15 @@ static const char *build(struct vm *vm)
 		return why;
 
 	const struct mitigation *m;
-	uint64_t gen;
 
-	m = &regime_now(&gen)->mitigation;
-	atomic_store_explicit(&vm->promise, promise_start(mitigation_skip_l1dfl(m), vm->cfg.fixed),
-			      memory_order_release);
-	atomic_store_explicit(&vm->unanswered, 0, memory_order_relaxed);
-	vm->shutdown_letters = 0;
-	vm->tsc_offset = -rdtsc();
-	vcpu_reset(percpu_this(), vm->vcpus[0], entry.entry, entry.eax, entry.ebx);
+	m = &regime_now()->mitigation;
+	const uint64_t began_tsc = trace_begin(percpu_this());
+
+	promise_word_start(&vm->promise, mitigation_skip_l1dfl(m), vm->cfg.fixed);
+	trace_reset(percpu_this(), began_tsc, regime_promise_changed(), vm, vm_caps_value(vm));
+	atomic_store_explicit(&vm->tsc_offset, -rdtsc(), memory_order_relaxed);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		vcpu_reset(percpu_this(), vm->vcpus[i], entry.entry, i == 0 ? entry.eax : 0, i == 0 ? entry.ebx : 0);
 	return NULL;
 }
 

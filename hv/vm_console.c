@@ -63,15 +63,19 @@ bool vm_console_put(struct vm *vm, uint8_t byte)
 	return shown;
 }
 
-void vm_console_flush(struct vm *vm, bool now)
+bool vm_console_flush(struct vm *vm, bool now)
 {
 	struct vm_console *c = &vm->console;
+	bool shown = false;
 
 	lock_acquire(&c->lock);
 	/* Signed: the last byte may have come on a pCPU whose TSC is ahead. */
 	if (c->line_length != 0 && (now || (int64_t)(rdtsc() - c->line_tsc) > (int64_t)tsc_hz()))
+		shown = true;
+	if (shown)
 		show_line(vm);
 	lock_release(&c->lock);
+	return shown;
 }
 
 void vm_console_mark(struct vm *vm)

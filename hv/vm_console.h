@@ -33,8 +33,9 @@ bool vm_console_start(struct vm *vm);
 /* The guest has sent a byte. True: a line went to the host's console. */
 bool vm_console_put(struct vm *vm, uint8_t byte);
 
-/* Shows a line that has been unfinished for a second; and the rest of one when the VM stops (now = true). */
-void vm_console_flush(struct vm *vm, bool now);
+/* Shows a line that has been unfinished for a second; and the rest of one when the VM stops (now = true). True: there
+ * was one. */
+bool vm_console_flush(struct vm *vm, bool now);
 
 /* A command other than `wait` has been typed. `wait` itself does not count, so that two of them in a row both see what
  * one command brought about. */

@@ -1,54 +1,65 @@
-/* A VM's capability value and its promises: hv/policy/promise.h, made atomic. One word changes in one step, so reading
- * the value and recording that it was read cannot be torn apart, and every acknowledgement and every move of the knob
- * comes before or after a reading. */
+/* A VM's capability value: its model's bits and the dynamic one, and what follows for the policy when it is read,
+ * acknowledged or moved. */
 #include "hv/regime.h"
+#include "hv/vcpu_apic.h"
 #include "hv/vm.h"
-
-/* Applies one of the pure functions; the words before and after. Acquire and release: what a pCPU did before its change
- * is seen by whoever sees the change. */
-#define PROMISE_UPDATE(vm, before, after, expression)                                                         \
-	promise_t before = atomic_load_explicit(&(vm)->promise, memory_order_acquire), after;                 \
-	do {                                                                                                  \
-		after = (expression);                                                                         \
-	} while (after != before &&                                                                           \
-		 !atomic_compare_exchange_weak_explicit(&(vm)->promise, &before, after, memory_order_acq_rel, \
-							memory_order_acquire))
 
 static uint64_t value_of(const struct vm *vm, promise_t word)
 {
 	return vm->model.arch_capabilities | (word & PROMISE_SKIP ? ARCH_CAP(SKIP_L1DFL_VMENTRY) : 0);
 }
 
-uint64_t vm_caps_read(struct vm *vm, unsigned vcpu)
+uint64_t vm_caps_read(struct percpu *cpu, struct vm *vm, unsigned vcpu)
 {
-	PROMISE_UPDATE(vm, before, after, promise_read(before, vcpu));
+	const uint64_t began_tsc = trace_begin(cpu);
+	promise_t before;
+	const promise_t after = promise_word_read(&vm->promise, vcpu, &before);
+	const uint64_t gen = after != before ? regime_promise_changed() : regime_gen();
+
+	trace_capread(cpu, began_tsc, gen, vm, vcpu, value_of(vm, after), after != before);
 	return value_of(vm, after);
 }
 
 uint64_t vm_caps_value(const struct vm *vm)
 {
-	return value_of(vm, atomic_load_explicit(&vm->promise, memory_order_acquire));
+	return value_of(vm, promise_word_get(&vm->promise));
+}
+
+/* Those who asked for it by caps_event. The VM may be paused: it gets them later. */
+static void send_events(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		const uint8_t vector = atomic_load_explicit(&vm->vcpus[i]->event_vector, memory_order_acquire);
+
+		if (vector != 0)
+			vcpu_apic_post(vm->vcpus[i], vector);
+	}
 }
 
 void vm_caps_set_skip_all(bool skip)
 {
 	for (uint32_t i = 0; i < vm_count; i++) {
-		PROMISE_UPDATE(&vms[i], before, after, promise_set_skip(before, skip));
+		promise_t before;
+
+		if (promise_word_set_skip(&vms[i].promise, skip, &before) != before)
+			send_events(&vms[i]);
 	}
 	regime_promise_changed();
 }
 
-void vm_caps_ack(struct vm *vm)
+void vm_caps_ack(struct percpu *cpu, struct vm *vm)
 {
-	PROMISE_UPDATE(vm, before, after, promise_ack(before));
-	if (after != before)
-		regime_promise_changed();
+	const uint64_t began_tsc = trace_begin(cpu);
+	promise_t before;
+	const promise_t after = promise_word_ack(&vm->promise, &before);
+	const uint64_t gen = after != before ? regime_promise_changed() : regime_gen();
+
+	trace_ack(cpu, began_tsc, gen, vm, value_of(vm, after));
 }
 
 void vm_caps_force_all(bool flushing)
 {
-	for (uint32_t i = 0; i < vm_count; i++) {
-		PROMISE_UPDATE(&vms[i], before, after, promise_force(before, flushing));
-	}
+	for (uint32_t i = 0; i < vm_count; i++)
+		promise_word_force(&vms[i].promise, flushing, NULL);
 	regime_promise_changed();
 }

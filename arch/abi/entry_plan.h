@@ -19,6 +19,11 @@ enum plan_step {
 	PLAN_RSB_FILL = 1u << 8,       /* 32 calls */
 	PLAN_RSB_ONE = 1u << 9,        /* one call */
 	PLAN_BHB_CLEAR = 1u << 10,     /* the branch history loop */
+	PLAN_MCU_RESTORE = 1u << 12,   /* WRMSR IA32_MCU_OPT_CTRL = mcu_opt_ctrl_root */
+	/* done by the CPU during entry and exit, after VERW: hv/msr_lists.c prepares the areas */
+	PLAN_LIST_L1D = 1u << 13, /* VM-entry MSR-load area: IA32_FLUSH_CMD = L1D_FLUSH */
+	PLAN_LIST_MCU = 1u << 14, /* VM-entry area: IA32_MCU_OPT_CTRL = mcu_opt_ctrl with FB_CLEAR_DIS; VM-exit area:
+				     mcu_opt_ctrl_root */
 };
 
 /* What was done about the L1D, for the trace; the same fact as the two steps above, and whether a flush was skipped. */
@@ -35,12 +40,13 @@ enum plan_why {
 };
 
 struct entry_plan {
-	uint32_t steps;       /* enum plan_step */
-	uint8_t l1d;          /* enum plan_l1d */
-	uint8_t why;          /* enum plan_why */
-	uint8_t mode;         /* enum l1d_mode (hv/policy/mitigation.h) that was in force */
-	uint8_t fb_clear_dis; /* FB_CLEAR_DIS while the guest runs */
-	uint64_t mcu_opt_ctrl;
+	uint32_t steps;             /* enum plan_step */
+	uint8_t l1d;                /* enum plan_l1d */
+	uint8_t why;                /* enum plan_why */
+	uint8_t mode;               /* enum l1d_mode (hv/policy/mitigation.h) that was in force */
+	uint8_t fb_clear_dis;       /* FB_CLEAR_DIS while the guest runs */
+	uint64_t mcu_opt_ctrl;      /* what IA32_MCU_OPT_CTRL holds when VERW runs */
+	uint64_t mcu_opt_ctrl_root; /* and after the exit */
 	uint64_t spec_ctrl_guest;
 	uint64_t spec_ctrl_host;
 };

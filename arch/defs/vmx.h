@@ -117,6 +117,8 @@ enum invvpid_type { INVVPID_SINGLE = 1 };
 #define AR_UNUSABLE   (1u << 16)
 #define AR_CODE32     0xc09bu /* present, ring 0, code, accessed, 32-bit, 4 KiB granularity */
 #define AR_DATA32     0xc093u
+#define AR_CODE16     0x009bu
+#define AR_DATA16     0x0093u
 #define AR_LDT        0x0082u
 #define AR_TSS32_BUSY 0x008bu
 #define AR_CS_L       (1u << 13)
@@ -143,6 +145,11 @@ enum invvpid_type { INVVPID_SINGLE = 1 };
 #define CR_REGISTER_MASK  0xfu
 #define CR_LMSW_SHIFT     16
 
+/* Exit qualification for EPT violations. */
+#define EPT_VIOLATION_FETCH  (1u << 2)
+#define EPT_VIOLATION_LINEAR (1u << 7) /* the guest-linear-address field is valid */
+#define EPT_VIOLATION_FINAL  (1u << 8) /* the access itself, not one to paging structures */
+
 /* EPT entries and pointer. */
 #define EPT_READ           (1ull << 0)
 #define EPT_WRITE          (1ull << 1)
@@ -153,6 +160,12 @@ enum invvpid_type { INVVPID_SINGLE = 1 };
 #define EPT_ADDRESS_MASK   0x000ffffffffff000ull
 #define EPTP_WB            6ull
 #define EPTP_WALK_4        (3ull << 3)
+
+/* One entry of an MSR-load area; areas are 16-byte aligned. */
+struct vmx_msr_entry {
+	uint32_t msr, reserved;
+	uint64_t value;
+};
 
 /* The MSR bitmap page: four bitmaps of 1 KiB. */
 #define MSR_BITMAP_READ_LOW   0

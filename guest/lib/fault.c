@@ -4,7 +4,8 @@
 #include "guest/lib/guest.h"
 #include "guest/lib/print.h"
 
-#define VECTORS     32
+#define EXCEPTIONS  32
+#define VECTORS     256
 #define VECTOR_INT3 3
 
 /* SDM vol. 3A, "Segment Descriptors", "IDT Descriptors", "32-Bit Task-State Segment (TSS)". lib/fault_entry.asm knows
@@ -27,14 +28,9 @@ struct tss {
 	uint32_t unused[23];
 };
 
-struct table_register {
-	uint16_t limit;
-	uint32_t base;
-} __attribute__((packed));
-
 /* In lib/fault_entry.asm. */
-extern const uint32_t fault_entries[VECTORS];
-void fault_load_gdt(const struct table_register *gdtr);
+extern const uint32_t fault_entries[EXCEPTIONS];
+void fault_load_gdt(const struct fault_table *gdtr);
 _Noreturn void fault_unexpected(uint32_t vector, uint32_t error, uint32_t eip);
 
 static uint8_t ring0_stack[RING0_STACK_BYTES] __attribute__((aligned(16)));
@@ -47,11 +43,27 @@ static uint64_t tss_descriptor(uint32_t base, uint32_t limit)
 	return TSS_AVAILABLE | limit | (uint64_t)(base & 0xffffff) << 16 | (uint64_t)(base >> 24) << 56;
 }
 
+const struct fault_table fault_gdt = {sizeof(gdt) - 1, (uintptr_t)gdt};
+
+static void set_gate(uint8_t vector, uint32_t entry, uint32_t type)
+{
+	idt[vector] = (entry & 0xffff) | SELECTOR_CODE << 16 | (uint64_t)(type | (entry & 0xffff0000)) << 32;
+}
+
+void fault_set_gate(uint8_t vector, uint32_t entry)
+{
+	set_gate(vector, entry, GATE_INTERRUPT);
+}
+
+void fault_join(void)
+{
+	const struct fault_table idtr = {sizeof(idt) - 1, (uintptr_t)idt};
+
+	__asm__ volatile("lidt %0" : : "m"(idtr));
+}
+
 void fault_install(void)
 {
-	const struct table_register gdtr = {sizeof(gdt) - 1, (uint32_t)(uintptr_t)gdt};
-	const struct table_register idtr = {sizeof(idt) - 1, (uint32_t)(uintptr_t)idt};
-
 	tss.ss0 = SELECTOR_CODE + 8;
 	tss.esp0 = (uint32_t)(uintptr_t)(ring0_stack + RING0_STACK_BYTES);
 	gdt[1] = FLAT_CODE;
@@ -59,14 +71,10 @@ void fault_install(void)
 	gdt[3] = FLAT_CODE | DPL_3;
 	gdt[4] = FLAT_DATA | DPL_3;
 	gdt[5] = tss_descriptor((uint32_t)(uintptr_t)&tss, sizeof(tss) - 1);
-	for (unsigned v = 0; v < VECTORS; v++) {
-		uint32_t type = v == VECTOR_INT3 ? GATE_INTERRUPT_DPL_3 : GATE_INTERRUPT;
-
-		idt[v] = (fault_entries[v] & 0xffff) | SELECTOR_CODE << 16 |
-			 (uint64_t)(type | (fault_entries[v] & 0xffff0000)) << 32;
-	}
-	fault_load_gdt(&gdtr);
-	__asm__ volatile("lidt %0" : : "m"(idtr));
+	for (unsigned v = 0; v < EXCEPTIONS; v++)
+		set_gate((uint8_t)v, fault_entries[v], v == VECTOR_INT3 ? GATE_INTERRUPT_DPL_3 : GATE_INTERRUPT);
+	fault_load_gdt(&fault_gdt);
+	fault_join();
 	__asm__ volatile("ltr %w0" : : "r"(SELECTOR_TSS));
 }
 

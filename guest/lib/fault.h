@@ -7,9 +7,23 @@
 /* fault_try: there was no fault. */
 #define FAULT_NONE 256u
 
-/* Loads a GDT, IDT and TSS of our own; needed before the others. A fault outside of fault_try() is then reported on the
- * serial port and ends the program. */
+/* Loads a GDT, IDT and TSS of our own on the first CPU; needed before the others. A fault outside of fault_try() is
+ * then reported on the serial port and ends the program. */
 void fault_install(void);
+
+/* The same IDT for another CPU, which has the GDT already. fault_try() is for one CPU at a time, and ring 3 for the
+ * first one. */
+void fault_join(void);
+
+/* What LGDT takes. */
+struct fault_table {
+	uint16_t limit;
+	uintptr_t base;
+} __attribute__((packed));
+extern const struct fault_table fault_gdt;
+
+/* Puts another interrupt gate into the IDT. */
+void fault_set_gate(uint8_t vector, uint32_t entry);
 
 /* Calls attempt(argument). Returns FAULT_NONE, or the vector of the exception that ended it. */
 uint32_t fault_try(void (*attempt)(void *), void *argument);

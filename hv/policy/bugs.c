@@ -45,7 +45,7 @@ static const struct {
 	{0x9e, 0x0, 0xc, SRBDS | MMIO | RETB | GDS},
 	{0x8e, ANY, SRBDS | MMIO | RETB | GDS | ITS},
 	{0x9e, ANY, SRBDS | MMIO | RETB | GDS | ITS},
-	{0x66, ANY, RETB | GDS},
+	{0x66, ANY, RETB},
 	{0x7e, ANY, MMIO | SBDS | RETB | GDS | ITS_H},
 	{0x6a, ANY, MMIO | GDS | ITS_H},
 	{0x6c, ANY, MMIO | GDS | ITS_H},
@@ -153,13 +153,14 @@ uint32_t bugs_find(const struct cpu_caps *caps)
 	uint32_t listed = listed_bugs(caps);
 	uint32_t except = listed_exemptions(caps->model);
 	bool mds = !(value & ARCH_CAP(MDS_NO)) && !(except & NO_MDS);
+	bool rtm = features & CPU_RTM;
+	bool taa = !(value & ARCH_CAP(TAA_NO)) && (rtm || value & ARCH_CAP(TSX_CTRL));
 	bool its = !(value & ARCH_CAP(ITS_NO)) && !(features & CPU_BHI_CTRL);
 	bool ibrs_all = value & ARCH_CAP(IBRS_ALL);
 
 	return bug_if(!(value & ARCH_CAP(RDCL_NO)) && !(except & NO_L1TF), BUG_L1TF) | bug_if(mds, BUG_MDS) |
-	       bug_if(mds && except & MSBDS_ONLY, BUG_MSBDS_ONLY) |
-	       bug_if(!(value & ARCH_CAP(TAA_NO)) && (features & CPU_RTM || value & ARCH_CAP(TSX_CTRL)), BUG_TAA) |
-	       bug_if((value & MMIO_NO) != MMIO_NO, listed & BUG_MMIO_STALE_DATA) |
+	       bug_if(mds && except & MSBDS_ONLY, BUG_MSBDS_ONLY) | bug_if(taa, BUG_TAA) |
+	       bug_if(taa && rtm, BUG_TAA_RTM) | bug_if((value & MMIO_NO) != MMIO_NO, listed & BUG_MMIO_STALE_DATA) |
 	       bug_if(has_rfds(caps, listed), BUG_RFDS) | bug_if(features & CPU_RDRAND_RDSEED, listed & BUG_SRBDS) |
 	       bug_if(features & CPU_AVX && !(value & ARCH_CAP(GDS_NO)), listed & BUG_GDS) |
 	       bug_if(its, listed & (BUG_ITS | BUG_ITS_HOST_ONLY)) |
@@ -193,6 +194,7 @@ const char *bug_name(enum bug bug)
 	case BUG_PBRSB:
 	case BUG_RETBLEED:
 	case BUG_ITS_HOST_ONLY:
+	case BUG_TAA_RTM:
 		break;
 	}
 	return NULL;

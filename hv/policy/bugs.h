@@ -24,6 +24,8 @@ enum bug {
 	BUG_PBRSB = 1u << 10,
 	BUG_RETBLEED = 1u << 11,
 	BUG_ITS_HOST_ONLY = 1u << 12, /* with BUG_ITS */
+	BUG_TAA_RTM = 1u << 13,       /* with BUG_TAA: transactions run here. The RTM bit of a machine's caps is set
+					 only if all its pCPUs have it; for this one is enough */
 };
 #define BUG_ROW_COUNT 9
 

@@ -204,7 +204,7 @@ static struct cpuid_words passed(uint32_t leaf, uint32_t subleaf, struct cpuid_w
 
 /* Leaf 1 EAX (SDM vol. 2A, CPUID, "Version Information"): extended family and model count only beyond the base fields.
  */
-static uint32_t version(const struct vcpu_model *model)
+uint32_t cpuid_policy_version(const struct vcpu_model *model)
 {
 	uint32_t base_family = least(model->family, 0xf);
 	uint32_t extended_family = model->family - base_family;
@@ -217,7 +217,7 @@ static void features(struct cpuid_words *w, const struct cpuid_view *view)
 {
 	uint32_t core_ids = 1u << core_id_bits(view);
 
-	w->eax = version(view->model);
+	w->eax = cpuid_policy_version(view->model);
 	w->ebx |= core_ids << 16 | view->vcpu_index << 24;
 	w->ecx |= CPUID1_ECX_HYPERVISOR;
 	show(&w->ecx, CPUID1_ECX_X2APIC, view->x2apic);

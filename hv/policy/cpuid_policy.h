@@ -49,6 +49,9 @@ uint32_t cpuid_policy_leaf(uint32_t leaf, const struct cpuid_view *view);
 struct cpuid_words cpuid_policy_answer(uint32_t leaf, uint32_t subleaf, struct cpuid_words host,
 				       const struct cpuid_view *view);
 
+/* Family, model and stepping as leaf 1 shows them in EAX, and as INIT leaves them in EDX. */
+uint32_t cpuid_policy_version(const struct vcpu_model *model);
+
 /* Bytes of an XSAVE area in the standard format for the components in xcr0. */
 uint32_t cpuid_policy_xsave_bytes(uint64_t xcr0, const struct cpuid_xsave_component *components);
 

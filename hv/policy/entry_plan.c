@@ -2,6 +2,13 @@
 
 #include "arch/defs/msr.h"
 
+static uint32_t l1d_step(const struct mitigation *m)
+{
+	if (!m->l1d_by_msr)
+		return PLAN_L1D_SOFT;
+	return m->l1d_by_list ? PLAN_LIST_L1D : PLAN_L1D_MSR;
+}
+
 /* The L1D: what the mode, the debt and the requests come to. */
 static void decide_l1d(struct entry_plan *plan, const struct mitigation *m, const struct entry_plan_input *in)
 {
@@ -15,25 +22,75 @@ static void decide_l1d(struct entry_plan *plan, const struct mitigation *m, cons
 
 	if (plan->why != 0) {
 		plan->l1d = m->l1d_by_msr ? PLAN_L1D_DID_MSR : PLAN_L1D_DID_SOFT;
-		plan->steps |= m->l1d_by_msr ? PLAN_L1D_MSR : PLAN_L1D_SOFT;
+		plan->steps |= l1d_step(m);
 	} else if (conditional) {
 		plan->l1d = PLAN_L1D_SKIPPED;
 	}
 }
 
-/* IA32_MCU_OPT_CTRL: this vCPU's wish against this pCPU's register (trap 19). Where the host needs VERW on this entry,
- * FB_CLEAR_DIS stays 0, or VERW would clear nothing (trap 1). All other bits are somebody else's (trap 20). */
+static uint64_t without_fb_clear_dis(uint64_t mcu_opt_ctrl)
+{
+	return mcu_opt_ctrl & ~(uint64_t)MCU_OPT_CTRL_FB_CLEAR_DIS;
+}
+
+/* This vCPU runs with FB_CLEAR_DIS. Where the host needs VERW on this entry only the MSR-load area can set it, for that
+ * is after VERW; set earlier it would make VERW clear nothing (trap 1). */
+static bool gets_fb_clear_dis(const struct mitigation *m, bool wants_fb_clear_dis)
+{
+	switch ((enum fb_clear_dis)m->fb_clear_dis) {
+	case FB_CLEAR_DIS_CACHED:
+	case FB_CLEAR_DIS_TOGGLE:
+		return m->mcu_opt_ctrl && wants_fb_clear_dis && !m->verw;
+	case FB_CLEAR_DIS_MSRLIST:
+		return m->mcu_opt_ctrl && wants_fb_clear_dis;
+	case FB_CLEAR_DIS_OFF:
+		break;
+	}
+	return false;
+}
+
+bool entry_plan_reads_mcu(const struct mitigation *m, bool wants_fb_clear_dis)
+{
+	return m->fb_clear_dis == FB_CLEAR_DIS_TOGGLE && gets_fb_clear_dis(m, wants_fb_clear_dis);
+}
+
+/* The ways to do it. `toggle` writes whatever the register holds; the list leaves root mode without. */
+static void set_fb_clear_dis(struct entry_plan *plan, enum fb_clear_dis strategy)
+{
+	uint64_t disabled = plan->mcu_opt_ctrl | MCU_OPT_CTRL_FB_CLEAR_DIS;
+
+	switch (strategy) {
+	case FB_CLEAR_DIS_CACHED:
+		plan->mcu_opt_ctrl = disabled;
+		plan->mcu_opt_ctrl_root = disabled;
+		break;
+	case FB_CLEAR_DIS_TOGGLE:
+		plan->mcu_opt_ctrl = disabled;
+		plan->steps |= PLAN_MCU_WRITE | PLAN_MCU_RESTORE;
+		break;
+	case FB_CLEAR_DIS_MSRLIST:
+		plan->steps |= PLAN_LIST_MCU;
+		break;
+	case FB_CLEAR_DIS_OFF:
+		break;
+	}
+}
+
+/* IA32_MCU_OPT_CTRL: this vCPU's wish against this pCPU's register (trap 19). All bits but FB_CLEAR_DIS are somebody
+ * else's (trap 20). */
 static void decide_mcu_opt_ctrl(struct entry_plan *plan, const struct mitigation *m, const struct entry_plan_input *in)
 {
 	if (!m->mcu_opt_ctrl)
 		return;
 
-	bool disable = m->fb_clear_dis != FB_CLEAR_DIS_OFF && in->wants_fb_clear_dis && !m->verw;
+	uint64_t base = without_fb_clear_dis(in->mcu_opt_ctrl);
 
-	plan->fb_clear_dis = disable;
-	plan->mcu_opt_ctrl = in->mcu_opt_ctrl & ~(uint64_t)MCU_OPT_CTRL_FB_CLEAR_DIS;
-	if (disable)
-		plan->mcu_opt_ctrl |= MCU_OPT_CTRL_FB_CLEAR_DIS;
+	plan->fb_clear_dis = gets_fb_clear_dis(m, in->wants_fb_clear_dis);
+	plan->mcu_opt_ctrl = base;
+	plan->mcu_opt_ctrl_root = base;
+	if (plan->fb_clear_dis)
+		set_fb_clear_dis(plan, m->fb_clear_dis);
+	/* No wish, or one that the list grants: but another vCPU may have left FB_CLEAR_DIS behind. */
 	if (plan->mcu_opt_ctrl != in->mcu_opt_ctrl)
 		plan->steps |= PLAN_MCU_WRITE;
 }
@@ -89,11 +146,13 @@ void entry_plan_idle(struct entry_plan *out, const struct mitigation *m, uint64_
 {
 	struct entry_plan plan = {.steps = PLAN_IDLE, .mode = m->l1d_mode};
 
-	if (m->verw_idle) {
+	if (m->verw_idle)
 		plan.steps |= PLAN_VERW;
+	if (m->mcu_opt_ctrl) {
 		/* A FB_CLEAR_DIS left behind by a guest would make this VERW void (trap 21). */
-		plan.mcu_opt_ctrl = mcu_opt_ctrl & ~(uint64_t)MCU_OPT_CTRL_FB_CLEAR_DIS;
-		if (m->mcu_opt_ctrl && plan.mcu_opt_ctrl != mcu_opt_ctrl)
+		plan.mcu_opt_ctrl = m->verw_idle ? without_fb_clear_dis(mcu_opt_ctrl) : mcu_opt_ctrl;
+		plan.mcu_opt_ctrl_root = plan.mcu_opt_ctrl;
+		if (plan.mcu_opt_ctrl != mcu_opt_ctrl)
 			plan.steps |= PLAN_MCU_WRITE;
 	}
 	*out = plan;

@@ -19,6 +19,10 @@ struct entry_plan_input {
 				     23) */
 };
 
+/* Under `toggle` IA32_MCU_OPT_CTRL is read before each entry of a vCPU that wants FB_CLEAR_DIS (and gets it): the
+ * caller does so and hands the value in. */
+bool entry_plan_reads_mcu(const struct mitigation *m, bool wants_fb_clear_dis);
+
 /* The plan of this entry. */
 void entry_plan_make(struct entry_plan *out, const struct mitigation *m, const struct entry_plan_input *in);
 

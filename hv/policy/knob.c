@@ -30,8 +30,13 @@ static const struct knob_facts KNOBS[KNOB_COUNT] = {
 		       "not one of auto, on, off"},
 	[KNOB_FB_CLEAR_DIS] = {"fb_clear_dis",
 			       FB_CLEAR_DIS_CACHED,
-			       {[FB_CLEAR_DIS_CACHED] = "cached", [FB_CLEAR_DIS_OFF] = "off"},
-			       "not one of cached, off"},
+			       {
+				       [FB_CLEAR_DIS_CACHED] = "cached",
+				       [FB_CLEAR_DIS_TOGGLE] = "toggle",
+				       [FB_CLEAR_DIS_MSRLIST] = "msrlist",
+				       [FB_CLEAR_DIS_OFF] = "off",
+			       },
+			       "not one of cached, toggle, msrlist, off"},
 	[KNOB_RSB] = {"rsb", AUTO, AUTO_OFF_VALUES},
 	[KNOB_BHB] = {"bhb", AUTO, AUTO_OFF_VALUES},
 	[KNOB_SPEC_CTRL] = {"spec_ctrl", AUTO, AUTO_OFF_VALUES},
@@ -45,6 +50,10 @@ static const struct knob_facts KNOBS[KNOB_COUNT] = {
 				   [LOG_DEBUG] = "debug",
 			   },
 			   "not one of error, notice, info, debug"},
+	[KNOB_L1D_FLUSH_BY] = {"l1d_flush_by",
+			       L1D_FLUSH_BY_WRMSR,
+			       {[L1D_FLUSH_BY_WRMSR] = "wrmsr", [L1D_FLUSH_BY_MSRLIST] = "msrlist"},
+			       "not one of wrmsr, msrlist"},
 };
 
 struct knobs knob_defaults(void)

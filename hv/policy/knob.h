@@ -14,14 +14,16 @@ enum knob {
 	KNOB_BHB,
 	KNOB_SPEC_CTRL,
 	KNOB_IBPB,
-	KNOB_LOGLEVEL, /* enum log_level (hv/log.h) */
+	KNOB_LOGLEVEL,     /* enum log_level (hv/log.h) */
+	KNOB_L1D_FLUSH_BY, /* enum l1d_flush_by */
 	KNOB_COUNT
 };
 
 /* In the order of the value lists in interface.md 2: the first is not always the default. */
 enum l1d_request { L1D_REQUEST_AUTO, L1D_REQUEST_NEVER, L1D_REQUEST_COND, L1D_REQUEST_ALWAYS };
 enum verw_request { VERW_AUTO, VERW_ON, VERW_OFF };
-enum fb_clear_dis { FB_CLEAR_DIS_CACHED, FB_CLEAR_DIS_OFF };
+enum fb_clear_dis { FB_CLEAR_DIS_CACHED, FB_CLEAR_DIS_TOGGLE, FB_CLEAR_DIS_MSRLIST, FB_CLEAR_DIS_OFF };
+enum l1d_flush_by { L1D_FLUSH_BY_WRMSR, L1D_FLUSH_BY_MSRLIST };
 enum auto_off { AUTO, OFF };
 enum log_level { LOG_ERROR, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
 

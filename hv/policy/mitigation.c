@@ -49,7 +49,7 @@ static uint32_t verw_bug(const struct machine *machine)
 {
 	if (is_affected(machine, BUG_MDS))
 		return BUG_MDS;
-	if (is_affected(machine, BUG_TAA) && has(machine, CPU_RTM))
+	if (is_affected(machine, BUG_TAA_RTM))
 		return BUG_TAA;
 	return machine->bugs & BUG_RFDS;
 }
@@ -107,6 +107,25 @@ static uint8_t select_rsb_calls(const struct machine *machine, enum auto_off req
 	return is_affected(machine, BUG_PBRSB) ? 1 : 0;
 }
 
+static bool entry_list_takes(const struct machine *machine, enum cpu_msr msr)
+{
+	return machine->entry_list_msrs & msr;
+}
+
+static bool fb_clear_dis_exists(const struct machine *machine)
+{
+	return says(machine, ARCH_CAP(FB_CLEAR_CTRL)) && cpu_caps_msrs(&machine->caps) & CPU_MSR_MCU_OPT_CTRL;
+}
+
+static enum fb_clear_dis select_fb_clear_dis(const struct machine *machine, enum fb_clear_dis request)
+{
+	if (!fb_clear_dis_exists(machine))
+		return FB_CLEAR_DIS_OFF;
+	if (request == FB_CLEAR_DIS_MSRLIST && !entry_list_takes(machine, CPU_MSR_MCU_OPT_CTRL))
+		return FB_CLEAR_DIS_CACHED;
+	return request;
+}
+
 struct mitigation mitigation_select(const struct machine *machine, const struct knobs *knobs)
 {
 	const uint8_t *value = knobs->value;
@@ -117,11 +136,11 @@ struct mitigation mitigation_select(const struct machine *machine, const struct 
 		.l1d_mode = (uint8_t)select_l1d(machine, value[KNOB_VMENTRY_L1D_FLUSH]),
 		.l1d_needed = mitigation_l1d_needed(machine),
 		.l1d_by_msr = msrs & CPU_MSR_FLUSH_CMD,
+		.l1d_by_list = msrs & CPU_MSR_FLUSH_CMD && value[KNOB_L1D_FLUSH_BY] == L1D_FLUSH_BY_MSRLIST &&
+			       entry_list_takes(machine, CPU_MSR_FLUSH_CMD),
 		.verw = select_verw(machine, value[KNOB_VERW]),
 		.verw_idle = value[KNOB_VERW] != VERW_OFF && idle_wants_verw(machine),
-		.fb_clear_dis = says(machine, ARCH_CAP(FB_CLEAR_CTRL)) && msrs & CPU_MSR_MCU_OPT_CTRL
-					? value[KNOB_FB_CLEAR_DIS]
-					: (uint8_t)FB_CLEAR_DIS_OFF,
+		.fb_clear_dis = (uint8_t)select_fb_clear_dis(machine, value[KNOB_FB_CLEAR_DIS]),
 		.mcu_opt_ctrl = msrs & CPU_MSR_MCU_OPT_CTRL,
 		.spec_ctrl = msrs & CPU_MSR_SPEC_CTRL,
 		.spec_ctrl_always = spec_ctrl_host & SPEC_CTRL_IBRS && !enhanced_ibrs(machine, spec_ctrl_host),
@@ -161,6 +180,8 @@ const char *mitigation_effective(const struct mitigation *m, const struct knobs 
 		return !(m->spec_ctrl_host & SPEC_CTRL_IBRS) ? "off" : m->spec_ctrl_always ? "ibrs" : "eibrs";
 	case KNOB_IBPB:
 		return m->ibpb ? "on" : "off";
+	case KNOB_L1D_FLUSH_BY:
+		return !m->l1d_by_msr ? "software" : m->l1d_by_list ? "msrlist" : "wrmsr";
 	case KNOB_LOGLEVEL:
 	case KNOB_COUNT:
 		break;
@@ -212,7 +233,20 @@ static const char *fb_clear_dis_reason(const struct machine *machine, enum fb_cl
 		return ASKED_FOR;
 	if (!(cpu_caps_msrs(&machine->caps) & CPU_MSR_MCU_OPT_CTRL))
 		return "cpu has no ia32_mcu_opt_ctrl";
-	return says(machine, ARCH_CAP(FB_CLEAR_CTRL)) ? ASKED_FOR : "cpu has no fb_clear_ctrl";
+	if (!says(machine, ARCH_CAP(FB_CLEAR_CTRL)))
+		return "cpu has no fb_clear_ctrl";
+	return select_fb_clear_dis(machine, request) == request
+		       ? ASKED_FOR
+		       : "cpu does not take ia32_mcu_opt_ctrl in the vm-entry msr-load area";
+}
+
+static const char *l1d_flush_by_reason(const struct machine *machine, enum l1d_flush_by request)
+{
+	if (!(cpu_caps_msrs(&machine->caps) & CPU_MSR_FLUSH_CMD))
+		return "cpu has no l1d_flush";
+	return request == L1D_FLUSH_BY_WRMSR || entry_list_takes(machine, CPU_MSR_FLUSH_CMD)
+		       ? ASKED_FOR
+		       : "cpu does not take ia32_flush_cmd in the vm-entry msr-load area";
 }
 
 static const char *rsb_reason(const struct machine *machine, const struct mitigation *m)
@@ -260,6 +294,8 @@ const char *mitigation_reason(const struct machine *machine, const struct knobs 
 		return request == OFF ? ASKED_FOR : spec_ctrl_reason(machine);
 	case KNOB_IBPB:
 		return request == OFF ? ASKED_FOR : m.ibpb ? "cpu has ibpb" : "cpu has no ibpb";
+	case KNOB_L1D_FLUSH_BY:
+		return l1d_flush_by_reason(machine, request);
 	case KNOB_LOGLEVEL:
 	case KNOB_COUNT:
 		break;
@@ -352,7 +388,7 @@ static void affected_state(char *out, size_t size, const struct machine *machine
 		l1tf_state(out, size, machine, m);
 		return;
 	case BUG_TAA:
-		if (!has(machine, CPU_RTM)) {
+		if (!is_affected(machine, BUG_TAA_RTM)) {
 			text_format(out, size, "Mitigation: TSX disabled");
 			return;
 		}
@@ -390,6 +426,7 @@ static void affected_state(char *out, size_t size, const struct machine *machine
 	case BUG_PBRSB:
 	case BUG_RETBLEED:
 	case BUG_ITS_HOST_ONLY:
+	case BUG_TAA_RTM:
 		break;
 	}
 	text_format(out, size, "Affected");

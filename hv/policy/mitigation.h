@@ -17,6 +17,7 @@ struct machine {
 	struct cpu_caps caps;            /* common to all pCPUs, after the MSR probes */
 	uint32_t bugs;                   /* enum bug */
 	uint64_t host_arch_capabilities; /* caps.arch_capabilities, kept for reports */
+	uint32_t entry_list_msrs;        /* enum cpu_msr: every pCPU took them in the VM-entry MSR-load area */
 	uint64_t supported_caps;         /* bugs_supported_caps() */
 };
 
@@ -24,6 +25,7 @@ struct mitigation {
 	uint8_t l1d_mode;     /* enum l1d_mode */
 	bool l1d_needed;      /* L1TF needs flushing here (facts.md 3): promises matter */
 	bool l1d_by_msr;      /* else by software */
+	bool l1d_by_list;     /* with l1d_by_msr: in the VM-entry MSR-load area instead of by WRMSR */
 	bool verw;            /* on every entry */
 	bool verw_idle;       /* before the pCPU idles */
 	uint8_t fb_clear_dis; /* enum fb_clear_dis; FB_CLEAR_DIS_OFF where the MSR or FB_CLEAR_CTRL is missing */

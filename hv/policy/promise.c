@@ -27,7 +27,7 @@ promise_t promise_ack(promise_t word)
 
 promise_t promise_force(promise_t word, bool flushing)
 {
-	if (flushing || !promise_told(word))
+	if (!promise_owed(word, true, flushing))
 		return word;
 	return (word & ~PROMISE_TOLD_MASK) | PROMISE_BROKEN;
 }

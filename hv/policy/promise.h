@@ -41,10 +41,18 @@ static inline bool promise_told(promise_t word)
 	return (word & PROMISE_TOLD_MASK) != 0;
 }
 
-/* The VM is owed flushes that the mode alone does not give. l1d_needed, flushing: of the mitigation in force. */
+/* The value shows the bit, and no `force` has broken it: any vCPU may read it as 1 at any time. */
+static inline bool promise_shown(promise_t word)
+{
+	return (word & (PROMISE_SKIP | PROMISE_BROKEN)) == PROMISE_SKIP;
+}
+
+/* The VM is owed flushes that the mode alone does not give. l1d_needed, flushing: of the mitigation in force. A bit
+ * that is shown counts before it is read, as that of a sealed word under `never`: while one vCPU reads it, another may
+ * already be inside an entry (tests/model/handshake.pml found this). */
 static inline bool promise_owed(promise_t word, bool l1d_needed, bool flushing)
 {
-	return l1d_needed && !flushing && promise_told(word);
+	return l1d_needed && !flushing && (promise_told(word) || promise_shown(word));
 }
 
 #endif

@@ -35,3 +35,58 @@ def mcu_writes_follow_wishes(lines):
                 yield f"n={row['n']}: dis={row['dis']}, mcu={row['mcu']}"
     if not changes:
         yield "FB_CLEAR_DIS never changed"
+
+
+def saved_trace_agrees(lines):
+    """After one `audit` and one `trace` of all there was, with every VM paused: the other audit comes to the same."""
+    from check import final_row  # tests/audit; the test driver has it in its path
+
+    if any(rows[0]["n"] != "0" for rows in trace_entries(lines).values()):
+        yield "the trace does not begin with the first entry"
+    said = [line for line in lines if line.startswith("audit entries=")]
+    found = final_row(lines)
+    if said != [found]:
+        yield f"audit said {said}, tests/audit/audit.py says {found}"
+
+
+def stats_rows(lines):
+    """The `vcpu` rows of `stats` as dictionaries, with the sum of its `exit` rows under exit_sum."""
+    rows = {}
+    for line in lines:
+        words = line.split()
+        if line.startswith("vcpu ") and "entries=" in line:
+            rows[words[1]] = {key: int(value) for key, value in (word.split("=") for word in words[2:])} | {"exit_sum": 0}
+        elif line.startswith("exit ") and words[1] in rows:
+            rows[words[1]]["exit_sum"] += int(words[3].removeprefix("count="))
+    return rows
+
+
+def counters_add_up(lines):
+    """After one `audit` and one `stats` of paused VMs that have never been reset: every entry was audited, each exit has
+    a reason, and no entry flushed twice."""
+    rows = stats_rows(lines)
+    audited = [int(line.split()[1].removeprefix("entries=")) for line in lines if line.startswith("audit entries=")]
+    if not rows or not audited:
+        yield "no stats or no audit"
+        return
+    entries = sum(row["entries"] for row in rows.values())
+    if entries != audited[-1]:
+        yield f"{entries} entries in stats, {audited[-1]} audited"
+    for name, row in rows.items():
+        if row["exits"] != row["exit_sum"]:
+            yield f"{name}: exits={row['exits']}, but the reasons add up to {row['exit_sum']}"
+        if row["exits"] > row["entries"]:
+            yield f"{name}: more exits than entries"
+        if row["l1d_flush_msr"] + row["l1d_flush_soft"] + row["l1d_flush_skipped"] > row["entries"]:
+            yield f"{name}: more L1D flushes than entries"
+
+
+def toggle_reads_and_writes(lines):
+    """Under `toggle`: one read and two writes of MCU_OPT_CTRL for each entry of the VM that wants FB_CLEAR_DIS."""
+    row = stats_rows(lines).get("fast.0")
+    if row is None:
+        yield "no stats of fast.0"
+    elif row["mcu_opt_ctrl_writes"] != 2 * row["mcu_opt_ctrl_reads"]:
+        yield f"reads={row['mcu_opt_ctrl_reads']} writes={row['mcu_opt_ctrl_writes']}"
+    elif not row["entries"] <= row["mcu_opt_ctrl_reads"] <= row["entries"] + row["exit_sum"] // 100 + 8:
+        yield f"reads={row['mcu_opt_ctrl_reads']} entries={row['entries']}"

@@ -3,7 +3,7 @@
     [name]              the row is emu/FILE-NAME
     machine =           of tests/machines/
     cpus = vms = cmdline =   as for `make run`; defaults: 2, none, none
-    script =            lines typed at the prompt
+    script =            lines typed at the prompt; `@name arguments` stands for those that generators.py makes
     expect =            regular expressions, one a line; each must match a later line of the output than the one before.
                         `! regex` must match none of the lines between its neighbours
     anywhere =          regular expressions that must match some line
@@ -23,6 +23,7 @@ import subprocess
 import sys
 
 import checks
+import generators
 from machine import ROOT, Machine
 from rows import Result, Row
 
@@ -69,6 +70,14 @@ def problems(section, output, end):
     return found
 
 
+def expanded(line):
+    """A line of a script, or the many that a generator of generators.py makes of `@name arguments`."""
+    if not line.startswith("@"):
+        return [line]
+    name, *arguments = line[1:].split()
+    return getattr(generators, name)(*arguments)
+
+
 def play(name, section):
     machine = Machine(section["machine"])
     if machine.why_not():
@@ -77,7 +86,7 @@ def play(name, section):
                                 "VMS": section.get("vms", ""), "CMDLINE": section.get("cmdline", "")}
     runner = subprocess.Popen([sys.executable, str(ROOT / "tests/run/run.py"), name.replace("/", "-")], cwd=ROOT,
                               env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    script = "\n".join(lines_of(section, "script")) + "\n"
+    script = "\n".join(line for written in lines_of(section, "script") for line in expanded(written)) + "\n"
     seconds = section.getint("seconds", 120)
     try:
         output, errors = runner.communicate(script.encode(), timeout=seconds)

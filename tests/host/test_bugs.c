@@ -28,7 +28,7 @@ static const struct {
 	{"4E 5E", "SMRG"},
 	{"8E<=B 9E<=C", "SMRG"},
 	{"8E>=C 9E>=D", "SMRGI"},
-	{"66", "RG"},
+	{"66", "R"},
 	{"7E", "MBRGi"},
 	{"6A 6C", "MGi"},
 	{"A5", "MBRGI"},
@@ -125,7 +125,7 @@ static void every_model_and_stepping_has_the_bugs_of_its_row(void **state)
 		for (uint32_t stepping = 0; stepping < 16; stepping++) {
 			struct cpu_caps caps = cpu(model, stepping);
 			uint32_t found = bugs_find(&caps);
-			uint32_t expected = BUG_TAA;
+			uint32_t expected = BUG_TAA | BUG_TAA_RTM;
 
 			for (const char *column = columns_of(model, stepping); *column != '\0'; column++) {
 				expected |= *column == 'S' || *column == 'B' ? BUG_SRBDS : 0u;
@@ -159,7 +159,7 @@ static void each_immunity_switches_its_own_bug_off(void **state)
 	} IMMUNITIES[] = {
 		{ARCH_CAP(RDCL_NO), BUG_L1TF},
 		{ARCH_CAP(MDS_NO), BUG_MDS | BUG_MSBDS_ONLY},
-		{ARCH_CAP(TAA_NO), BUG_TAA},
+		{ARCH_CAP(TAA_NO), BUG_TAA | BUG_TAA_RTM},
 		{ARCH_CAP(SBDR_SSDP_NO), BUG_MMIO_STALE_DATA},
 		{ARCH_CAP(FBSDP_NO), BUG_MMIO_STALE_DATA},
 		{ARCH_CAP(PSDP_NO), BUG_MMIO_STALE_DATA},
@@ -233,7 +233,9 @@ static void trap15_taa_needs_rtm_or_its_switch(void **state)
 	assert_true(bugs_of(0x55, 0, CPU_RTM) & BUG_TAA);
 	assert_true(bugs_of(0x55, ARCH_CAP(TSX_CTRL), 0) & BUG_TAA);
 	assert_false(bugs_of(0x55, 0, 0) & BUG_TAA);
-	assert_false(bugs_of(0x55, ARCH_CAP(TAA_NO) | ARCH_CAP(TSX_CTRL), CPU_RTM) & BUG_TAA);
+	assert_false(bugs_of(0x55, ARCH_CAP(TAA_NO) | ARCH_CAP(TSX_CTRL), CPU_RTM) & (BUG_TAA | BUG_TAA_RTM));
+	assert_true(bugs_of(0x55, 0, CPU_RTM) & BUG_TAA_RTM);
+	assert_false(bugs_of(0x55, ARCH_CAP(TSX_CTRL), 0) & BUG_TAA_RTM);
 }
 
 static void other_vendors_and_families_have_none(void **state)
@@ -260,6 +262,7 @@ static void names_are_the_rows_of_the_command_bugs(void **state)
 	assert_null(bug_name(BUG_PBRSB));
 	assert_null(bug_name(BUG_RETBLEED));
 	assert_null(bug_name(BUG_ITS_HOST_ONLY));
+	assert_null(bug_name(BUG_TAA_RTM));
 }
 
 static uint64_t supported(const struct cpu_caps *caps)

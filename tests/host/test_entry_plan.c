@@ -10,7 +10,7 @@
 #include "arch/defs/msr.h"
 #include "hv/policy/entry_plan.h"
 
-#define L1D_STEPS     ((uint32_t)(PLAN_L1D_MSR | PLAN_L1D_SOFT))
+#define L1D_STEPS     ((uint32_t)(PLAN_L1D_MSR | PLAN_L1D_SOFT | PLAN_LIST_L1D))
 #define REQUEST_KINDS 16u /* combinations of the four kinds */
 
 static const uint64_t MCU_VALUES[] = {
@@ -55,7 +55,8 @@ static unsigned take(unsigned *digits, unsigned base)
 }
 
 /* What the L1D, VERW and the MSRs hang on. */
-#define MATTERS (4u * REQUEST_KINDS * (unsigned)COUNT(MCU_VALUES) * (unsigned)COUNT(SPEC_CTRL_CASES) * (1u << 7))
+#define MATTERS \
+	(4u * REQUEST_KINDS * (unsigned)COUNT(MCU_VALUES) * (unsigned)COUNT(SPEC_CTRL_CASES) * 3u * 4u * (1u << 5))
 
 static void matters_make(unsigned i, struct mitigation *m, struct entry_plan_input *in)
 {
@@ -70,9 +71,13 @@ static void matters_make(unsigned i, struct mitigation *m, struct entry_plan_inp
 	m->spec_ctrl_host = spec_ctrl->host;
 	in->spec_ctrl_guest = spec_ctrl->guest;
 	m->l1d_needed = take(&i, 2);
-	m->l1d_by_msr = take(&i, 2);
+
+	unsigned mechanism = take(&i, 3);
+
+	m->l1d_by_msr = mechanism != 0;
+	m->l1d_by_list = mechanism == 2;
 	m->verw = take(&i, 2);
-	m->fb_clear_dis = take(&i, 2) ? FB_CLEAR_DIS_OFF : FB_CLEAR_DIS_CACHED;
+	m->fb_clear_dis = (uint8_t)take(&i, 4);
 	m->mcu_opt_ctrl = take(&i, 2);
 	in->owed = take(&i, 2);
 	in->wants_fb_clear_dis = take(&i, 2);
@@ -134,11 +139,12 @@ static void check_l1d_report(const struct mitigation *m, const struct entry_plan
 {
 	(void)in;
 	HOLDS(plan->mode == m->l1d_mode);
-	HOLDS((plan->steps & L1D_STEPS) != L1D_STEPS);
-	HOLDS(!(plan->steps & PLAN_L1D_MSR) == (plan->l1d != PLAN_L1D_DID_MSR));
+	uint32_t mechanism = !m->l1d_by_msr ? PLAN_L1D_SOFT : m->l1d_by_list ? PLAN_LIST_L1D : PLAN_L1D_MSR;
+
+	HOLDS((plan->steps & L1D_STEPS) == (flushes(plan) ? mechanism : 0));
+	HOLDS(!(plan->steps & (PLAN_L1D_MSR | PLAN_LIST_L1D)) == (plan->l1d != PLAN_L1D_DID_MSR));
 	HOLDS(!(plan->steps & PLAN_L1D_SOFT) == (plan->l1d != PLAN_L1D_DID_SOFT));
 	HOLDS(!flushes(plan) == (plan->why == 0));
-	HOLDS(!flushes(plan) || !(plan->steps & PLAN_L1D_MSR) == !m->l1d_by_msr);
 }
 
 static void l1d_steps_report_and_reasons_agree(void **state)
@@ -228,15 +234,17 @@ static void more_requests_debts_or_a_stricter_mode_never_flush_less(void **state
 	for_all(check_monotone);
 }
 
-/* G2: a vCPU that does not want it (its value has or implies FB_CLEAR) never runs with FB_CLEAR_DIS. */
+/* G2: a vCPU that does not want it (its value has or implies FB_CLEAR) never runs with FB_CLEAR_DIS; and one that does
+ * gets it wherever no VERW of the host stands in the way. */
 static void check_fb_clear(const struct mitigation *m, const struct entry_plan_input *in, const struct entry_plan *plan)
 {
-	if (!in->wants_fb_clear_dis || m->fb_clear_dis == FB_CLEAR_DIS_OFF) {
-		HOLDS(!plan->fb_clear_dis);
-		HOLDS(!m->mcu_opt_ctrl || !(plan->mcu_opt_ctrl & MCU_OPT_CTRL_FB_CLEAR_DIS));
-	}
-	HOLDS(plan->fb_clear_dis ==
-	      (m->mcu_opt_ctrl && m->fb_clear_dis == FB_CLEAR_DIS_CACHED && in->wants_fb_clear_dis && !m->verw));
+	bool by_list = m->fb_clear_dis == FB_CLEAR_DIS_MSRLIST;
+	bool may = m->mcu_opt_ctrl && m->fb_clear_dis != FB_CLEAR_DIS_OFF && in->wants_fb_clear_dis;
+
+	HOLDS(plan->fb_clear_dis == (may && (by_list || !m->verw)));
+	HOLDS(!(plan->steps & PLAN_LIST_MCU) == !(plan->fb_clear_dis && by_list));
+	HOLDS(!(plan->steps & PLAN_MCU_RESTORE) == !(plan->fb_clear_dis && m->fb_clear_dis == FB_CLEAR_DIS_TOGGLE));
+	HOLDS(entry_plan_reads_mcu(m, in->wants_fb_clear_dis) == !!(plan->steps & PLAN_MCU_RESTORE));
 }
 
 static void g2_fb_clear_dis_is_set_only_for_who_wants_it(void **state)
@@ -283,7 +291,7 @@ static void trap2_a_skipped_flush_takes_no_other_step_with_it(void **state)
 static void check_trap3(const struct mitigation *m, const struct entry_plan_input *in, const struct entry_plan *plan)
 {
 	(void)in;
-	if (m->verw && plan->steps & PLAN_L1D_MSR)
+	if (m->verw && flushes(plan))
 		HOLDS(plan->steps & PLAN_VERW);
 }
 
@@ -293,25 +301,46 @@ static void trap3_an_l1d_flush_is_not_counted_as_verw(void **state)
 	for_all(check_trap3);
 }
 
+/* FB_CLEAR_DIS while the guest runs: after the MSR-load area has been taken. */
+static uint64_t register_in_guest(const struct entry_plan_input *in, const struct entry_plan *plan)
+{
+	uint64_t dis = plan->steps & PLAN_LIST_MCU ? MCU_OPT_CTRL_FB_CLEAR_DIS : 0;
+
+	return register_at_entry(in, plan) | dis;
+}
+
+static uint64_t register_after_exit(const struct entry_plan_input *in, const struct entry_plan *plan)
+{
+	return plan->steps & (PLAN_MCU_RESTORE | PLAN_LIST_MCU) ? plan->mcu_opt_ctrl_root : register_at_entry(in, plan);
+}
+
 static void check_mcu_write(const struct mitigation *m, const struct entry_plan_input *in,
 			    const struct entry_plan *plan)
 {
+	const uint32_t mcu_steps = PLAN_MCU_WRITE | PLAN_MCU_RESTORE | PLAN_LIST_MCU;
 	uint64_t dis = MCU_OPT_CTRL_FB_CLEAR_DIS;
+	bool toggled = plan->steps & PLAN_MCU_RESTORE;
 
 	if (!m->mcu_opt_ctrl) {
-		HOLDS(!(plan->steps & PLAN_MCU_WRITE) && !plan->fb_clear_dis && plan->mcu_opt_ctrl == 0);
+		HOLDS(!(plan->steps & mcu_steps) && !plan->fb_clear_dis);
+		HOLDS(plan->mcu_opt_ctrl == 0 && plan->mcu_opt_ctrl_root == 0);
 		return;
 	}
-	HOLDS(!(plan->steps & PLAN_MCU_WRITE) == (plan->mcu_opt_ctrl == in->mcu_opt_ctrl));
-	HOLDS(!(register_at_entry(in, plan) & dis) == !plan->fb_clear_dis);
+	HOLDS(toggled || !(plan->steps & PLAN_MCU_WRITE) == (plan->mcu_opt_ctrl == in->mcu_opt_ctrl));
+	HOLDS(!toggled || plan->steps & PLAN_MCU_WRITE);
+	HOLDS(register_at_entry(in, plan) == plan->mcu_opt_ctrl);
+	HOLDS(!(register_in_guest(in, plan) & dis) == !plan->fb_clear_dis);
+	HOLDS(register_after_exit(in, plan) == plan->mcu_opt_ctrl_root);
+	/* Only `cached` leaves the bit behind. */
+	HOLDS(!(plan->mcu_opt_ctrl_root & dis) == !(plan->fb_clear_dis && m->fb_clear_dis == FB_CLEAR_DIS_CACHED));
 
-	/* The same entry again, now that the register holds the value: nothing to write. */
+	/* The same entry again, now that the register holds the value: nothing to write, but for `toggle`. */
 	struct entry_plan_input next = *in;
 	struct entry_plan again;
 
-	next.mcu_opt_ctrl = register_at_entry(in, plan);
+	next.mcu_opt_ctrl = register_after_exit(in, plan);
 	entry_plan_make(&again, m, &next);
-	HOLDS(!(again.steps & PLAN_MCU_WRITE));
+	HOLDS(!(again.steps & PLAN_MCU_WRITE) == !toggled);
 }
 
 static void g4_trap18_mcu_opt_ctrl_is_written_only_where_it_exists_and_changes(void **state)
@@ -322,8 +351,11 @@ static void g4_trap18_mcu_opt_ctrl_is_written_only_where_it_exists_and_changes(v
 
 static void check_trap20(const struct mitigation *m, const struct entry_plan_input *in, const struct entry_plan *plan)
 {
+	const uint64_t others = ~(uint64_t)MCU_OPT_CTRL_FB_CLEAR_DIS;
+
 	if (m->mcu_opt_ctrl)
-		HOLDS(((plan->mcu_opt_ctrl ^ in->mcu_opt_ctrl) & ~(uint64_t)MCU_OPT_CTRL_FB_CLEAR_DIS) == 0);
+		HOLDS((((plan->mcu_opt_ctrl ^ in->mcu_opt_ctrl) | (plan->mcu_opt_ctrl_root ^ in->mcu_opt_ctrl)) &
+		       others) == 0);
 }
 
 static void trap20_unknown_bits_of_mcu_opt_ctrl_are_preserved(void **state)
@@ -393,9 +425,11 @@ static void a_flush_serves_the_requests_that_it_was_planned_for_and_no_other(voi
 static void trap8_after_a_failed_entry_the_next_one_flushes_and_sets_all_again(void **state)
 {
 	(void)state;
-	for (unsigned mode = L1D_NEVER; mode <= L1D_ALWAYS; mode++) {
+	for (unsigned i = 0; i < 3 * 3; i++) {
+		unsigned mode = i % 3;
 		struct mitigation m = {
 			.l1d_mode = (uint8_t)mode,
+			.fb_clear_dis = (uint8_t)(i / 3), /* cached, toggle, msrlist */
 			.l1d_needed = true,
 			.mcu_opt_ctrl = true,
 			.spec_ctrl = true,
@@ -408,11 +442,12 @@ static void trap8_after_a_failed_entry_the_next_one_flushes_and_sets_all_again(v
 		entry_plan_make(&failed, &m, &in);
 		assert_true(flushes(&failed));
 		in.requests = (uint8_t)(entry_plan_requests_left(&failed, in.requests) | WHY_RETRY);
-		in.mcu_opt_ctrl = failed.mcu_opt_ctrl;
+		in.mcu_opt_ctrl = failed.mcu_opt_ctrl_root;
 		entry_plan_make(&retry, &m, &in);
 		assert_true(flushes(&retry));
 		assert_true(mode == L1D_ALWAYS || retry.why & WHY_RETRY);
-		assert_true(retry.fb_clear_dis && !(retry.steps & PLAN_MCU_WRITE));
+		assert_true(retry.fb_clear_dis && register_in_guest(&in, &retry) & MCU_OPT_CTRL_FB_CLEAR_DIS);
+		assert_true(!(retry.steps & PLAN_MCU_WRITE) == (m.fb_clear_dis != FB_CLEAR_DIS_TOGGLE));
 		assert_true(retry.steps & PLAN_SPEC_CTRL_ENTRY && retry.steps & PLAN_SPEC_CTRL_EXIT);
 	}
 }
@@ -469,6 +504,83 @@ static void trap25_requests_outlive_never_and_always_so_that_cond_starts_flushed
 	}
 }
 
+/* A pCPU goes to sleep with the register as the last guest left it. */
+static void for_all_idle(void (*holds)(const struct mitigation *m, uint64_t before, const struct entry_plan *plan))
+{
+	for (unsigned i = 0; i < 4 * 4 * 4; i++) {
+		struct mitigation m = {
+			.mcu_opt_ctrl = i & 1,
+			.verw_idle = i & 2,
+			.fb_clear_dis = i >> 2 & 3,
+			.l1d_mode = i >> 4 & 3,
+		};
+
+		for (unsigned v = 0; v < COUNT(MCU_VALUES); v++) {
+			struct entry_plan plan;
+
+			entry_plan_idle(&plan, &m, MCU_VALUES[v]);
+			HOLDS(plan.steps & PLAN_IDLE);
+			HOLDS((plan.steps & ~(uint32_t)(PLAN_IDLE | PLAN_VERW | PLAN_MCU_WRITE)) == 0);
+			HOLDS(plan.l1d == PLAN_L1D_NONE && plan.why == 0 && !plan.fb_clear_dis);
+			holds(&m, MCU_VALUES[v], &plan);
+		}
+	}
+}
+
+static void check_trap21(const struct mitigation *m, uint64_t before, const struct entry_plan *plan)
+{
+	uint64_t now = plan->steps & PLAN_MCU_WRITE ? plan->mcu_opt_ctrl : before;
+
+	HOLDS(!(plan->steps & PLAN_MCU_WRITE) || m->mcu_opt_ctrl);
+	HOLDS(((now ^ before) & ~(uint64_t)MCU_OPT_CTRL_FB_CLEAR_DIS) == 0);
+	if (plan->steps & PLAN_VERW && m->mcu_opt_ctrl)
+		HOLDS(!(now & MCU_OPT_CTRL_FB_CLEAR_DIS));
+	if (m->mcu_opt_ctrl)
+		HOLDS(plan->mcu_opt_ctrl == now && plan->mcu_opt_ctrl_root == now);
+	/* G4: no write that changes nothing. */
+	HOLDS(!(plan->steps & PLAN_MCU_WRITE) || now != before);
+}
+
+static void trap21_the_verw_before_idle_finds_fb_clear_dis_0(void **state)
+{
+	(void)state;
+	for_all_idle(check_trap21);
+}
+
+static void check_trap29(const struct mitigation *m, uint64_t before, const struct entry_plan *plan)
+{
+	(void)before;
+	HOLDS(!(plan->steps & PLAN_VERW) == !m->verw_idle);
+}
+
+static void trap29_idle_comes_with_verw_where_it_is_wanted(void **state)
+{
+	(void)state;
+	for_all_idle(check_trap29);
+}
+
+/* Knobs change while guests run: whatever the last strategy left in the register, the next one starts right. */
+static void trap21_a_change_of_strategy_meets_what_the_last_one_left(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4 * 4 * 8; i++) {
+		struct mitigation before = {.mcu_opt_ctrl = true, .fb_clear_dis = i & 3};
+		struct mitigation after = {.mcu_opt_ctrl = true, .fb_clear_dis = i >> 2 & 3, .verw = i & 64};
+		struct entry_plan_input in = {.mcu_opt_ctrl = 0x30, .wants_fb_clear_dis = i & 16};
+		struct entry_plan plan;
+
+		entry_plan_make(&plan, &before, &in);
+		in.mcu_opt_ctrl = register_after_exit(&in, &plan);
+		in.wants_fb_clear_dis = i & 32;
+		entry_plan_make(&plan, &after, &in);
+		if (after.verw)
+			assert_false(register_at_entry(&in, &plan) & MCU_OPT_CTRL_FB_CLEAR_DIS);
+		assert_true(!(register_in_guest(&in, &plan) & MCU_OPT_CTRL_FB_CLEAR_DIS) == !plan.fb_clear_dis);
+		assert_true(!plan.fb_clear_dis || in.wants_fb_clear_dis);
+		assert_true((register_after_exit(&in, &plan) & ~(uint64_t)MCU_OPT_CTRL_FB_CLEAR_DIS) == 0x30);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +599,9 @@ int main(void)
 		cmocka_unit_test(trap8_after_a_failed_entry_the_next_one_flushes_and_sets_all_again),
 		cmocka_unit_test(trap19_vcpus_that_move_meet_the_pcpus_own_register_and_requests),
 		cmocka_unit_test(trap25_requests_outlive_never_and_always_so_that_cond_starts_flushed),
+		cmocka_unit_test(trap21_the_verw_before_idle_finds_fb_clear_dis_0),
+		cmocka_unit_test(trap21_a_change_of_strategy_meets_what_the_last_one_left),
+		cmocka_unit_test(trap29_idle_comes_with_verw_where_it_is_wanted),
 	};
 
 	return cmocka_run_group_tests_name("entry_plan", tests, NULL, NULL);

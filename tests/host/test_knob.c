@@ -19,12 +19,13 @@ static const struct promised {
 } PROMISED[] = {
 	{KNOB_VMENTRY_L1D_FLUSH, "vmentry_l1d_flush", "auto never cond always", L1D_REQUEST_AUTO},
 	{KNOB_VERW, "verw", "auto on off", VERW_AUTO},
-	{KNOB_FB_CLEAR_DIS, "fb_clear_dis", "cached off", FB_CLEAR_DIS_CACHED},
+	{KNOB_FB_CLEAR_DIS, "fb_clear_dis", "cached toggle msrlist off", FB_CLEAR_DIS_CACHED},
 	{KNOB_RSB, "rsb", "auto off", AUTO},
 	{KNOB_BHB, "bhb", "auto off", AUTO},
 	{KNOB_SPEC_CTRL, "spec_ctrl", "auto off", AUTO},
 	{KNOB_IBPB, "ibpb", "auto off", AUTO},
 	{KNOB_LOGLEVEL, "loglevel", "error notice info debug", LOG_INFO},
+	{KNOB_L1D_FLUSH_BY, "l1d_flush_by", "wrmsr msrlist", L1D_FLUSH_BY_WRMSR},
 };
 
 #define PROMISED_COUNT (sizeof(PROMISED) / sizeof(PROMISED[0]))
@@ -61,7 +62,10 @@ static void enums_mean_their_names(void **state)
 	assert_string_equal(knob_value_name(KNOB_VMENTRY_L1D_FLUSH, L1D_REQUEST_ALWAYS), "always");
 	assert_string_equal(knob_value_name(KNOB_VERW, VERW_ON), "on");
 	assert_string_equal(knob_value_name(KNOB_VERW, VERW_OFF), "off");
+	assert_string_equal(knob_value_name(KNOB_FB_CLEAR_DIS, FB_CLEAR_DIS_TOGGLE), "toggle");
+	assert_string_equal(knob_value_name(KNOB_FB_CLEAR_DIS, FB_CLEAR_DIS_MSRLIST), "msrlist");
 	assert_string_equal(knob_value_name(KNOB_FB_CLEAR_DIS, FB_CLEAR_DIS_OFF), "off");
+	assert_string_equal(knob_value_name(KNOB_L1D_FLUSH_BY, L1D_FLUSH_BY_MSRLIST), "msrlist");
 	assert_string_equal(knob_value_name(KNOB_RSB, OFF), "off");
 	assert_string_equal(knob_value_name(KNOB_LOGLEVEL, LOG_ERROR), "error");
 	assert_string_equal(knob_value_name(KNOB_LOGLEVEL, LOG_DEBUG), "debug");

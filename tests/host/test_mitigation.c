@@ -75,14 +75,21 @@ typedef void (*property)(const struct machine *machine, const struct knobs *knob
 
 static void for_all(property holds)
 {
-	static const uint8_t VALUES[KNOB_COUNT] = {4, 3, 2, 2, 2, 2, 2, 4};
+	static const uint8_t VALUES[KNOB_COUNT] = {
+		[KNOB_VMENTRY_L1D_FLUSH] = 4, [KNOB_VERW] = 3, [KNOB_FB_CLEAR_DIS] = 4, [KNOB_RSB] = 2, [KNOB_BHB] = 2,
+		[KNOB_SPEC_CTRL] = 2,         [KNOB_IBPB] = 2, [KNOB_LOGLEVEL] = 1, /* decides nothing here */
+		[KNOB_L1D_FLUSH_BY] = 2,
+	};
+	static const uint32_t LISTS[] = {0, CPU_MSR_FLUSH_CMD, CPU_MSR_MCU_OPT_CTRL, ~0u};
 	unsigned combinations = 1;
 
 	for (unsigned knob = 0; knob < KNOB_COUNT; knob++)
 		combinations *= VALUES[knob];
 	for (unsigned cpu = 0; cpu < COUNT(CPUS); cpu++) {
-		for (uint32_t threads = 1; threads <= 2; threads++) {
-			struct machine machine = machine_of(cpu, threads);
+		for (unsigned which = 0; which < 2 * COUNT(LISTS); which++) {
+			struct machine machine = machine_of(cpu, 1 + which % 2);
+
+			machine.entry_list_msrs = LISTS[which / 2];
 
 			for (unsigned i = 0; i < combinations; i++) {
 				struct knobs knobs;
@@ -121,6 +128,8 @@ static void check_l1d(const struct machine *machine, const struct knobs *knobs, 
 		assert_int_equal(m->l1d_mode, L1D_ALWAYS);
 	}
 	assert_true(m->l1d_by_msr == !!(machine->caps.features & CPU_L1D_FLUSH));
+	assert_true(m->l1d_by_list == (m->l1d_by_msr && knobs->value[KNOB_L1D_FLUSH_BY] == L1D_FLUSH_BY_MSRLIST &&
+				       machine->entry_list_msrs & CPU_MSR_FLUSH_CMD));
 	assert_true(mitigation_skip_l1dfl(m) == (m->l1d_mode != L1D_NEVER));
 }
 
@@ -174,10 +183,14 @@ static void trap29_idle_clears_buffers_where_fbsdp_no_is_0(void **state)
 static void check_mcu(const struct machine *machine, const struct knobs *knobs, const struct mitigation *m)
 {
 	bool control = machine->caps.arch_capabilities & ARCH_CAP(FB_CLEAR_CTRL);
+	uint8_t asked = knobs->value[KNOB_FB_CLEAR_DIS];
+
+	if (asked == FB_CLEAR_DIS_MSRLIST && !(machine->entry_list_msrs & CPU_MSR_MCU_OPT_CTRL))
+		asked = FB_CLEAR_DIS_CACHED;
 
 	assert_true(m->mcu_opt_ctrl == !!(cpu_caps_msrs(&machine->caps) & CPU_MSR_MCU_OPT_CTRL));
 	assert_true(!control || m->mcu_opt_ctrl);
-	assert_int_equal(m->fb_clear_dis, control ? knobs->value[KNOB_FB_CLEAR_DIS] : FB_CLEAR_DIS_OFF);
+	assert_int_equal(m->fb_clear_dis, control ? asked : FB_CLEAR_DIS_OFF);
 }
 
 static void trap18_mcu_opt_ctrl_is_used_only_where_it_exists(void **state)
@@ -263,12 +276,15 @@ static void trap26_a_coerced_value_is_never_reported_as_asked_for(void **state)
 static void check_effective(const struct machine *machine, const struct knobs *knobs, const struct mitigation *m)
 {
 	static const char *const L1D[] = {"never", "cond", "always", "not-required"};
+	static const char *const STRATEGIES[] = {"cached", "toggle", "msrlist", "off"};
 
 	(void)machine;
 	assert_string_equal(mitigation_effective(m, knobs, KNOB_VMENTRY_L1D_FLUSH), L1D[m->l1d_mode]);
 	assert_string_equal(mitigation_effective(m, knobs, KNOB_VERW), m->verw ? "on" : "off");
-	assert_string_equal(mitigation_effective(m, knobs, KNOB_FB_CLEAR_DIS),
-			    m->fb_clear_dis == FB_CLEAR_DIS_CACHED ? "cached" : "off");
+	assert_string_equal(mitigation_effective(m, knobs, KNOB_FB_CLEAR_DIS), STRATEGIES[m->fb_clear_dis]);
+	assert_string_equal(mitigation_effective(m, knobs, KNOB_L1D_FLUSH_BY), !m->l1d_by_msr   ? "software"
+									       : m->l1d_by_list ? "msrlist"
+												: "wrmsr");
 	assert_string_equal(mitigation_effective(m, knobs, KNOB_RSB), m->rsb_calls == 32  ? "fill"
 								      : m->rsb_calls == 1 ? "one"
 											  : "off");
@@ -288,6 +304,35 @@ static void effective_values_say_what_is_in_force(void **state)
 {
 	(void)state;
 	for_all(check_effective);
+}
+
+/* What every CPU took in the entry area is used; what one refused is coerced and said. */
+static void trap26_what_the_entry_list_does_not_take_is_coerced_and_said(void **state)
+{
+	struct machine machine = machine_of(FBCLEAR, 1);
+	struct knobs knobs = knob_defaults();
+	struct mitigation m;
+
+	(void)state;
+	knobs.value[KNOB_FB_CLEAR_DIS] = FB_CLEAR_DIS_MSRLIST;
+	knobs.value[KNOB_L1D_FLUSH_BY] = L1D_FLUSH_BY_MSRLIST;
+	m = mitigation_select(&machine, &knobs);
+	assert_string_equal(mitigation_effective(&m, &knobs, KNOB_FB_CLEAR_DIS), "cached");
+	assert_string_equal(mitigation_reason(&machine, &knobs, KNOB_FB_CLEAR_DIS),
+			    "cpu does not take ia32_mcu_opt_ctrl in the vm-entry msr-load area");
+	assert_string_equal(mitigation_effective(&m, &knobs, KNOB_L1D_FLUSH_BY), "wrmsr");
+	assert_string_equal(mitigation_reason(&machine, &knobs, KNOB_L1D_FLUSH_BY),
+			    "cpu does not take ia32_flush_cmd in the vm-entry msr-load area");
+	machine.entry_list_msrs = CPU_MSR_FLUSH_CMD | CPU_MSR_MCU_OPT_CTRL;
+	m = mitigation_select(&machine, &knobs);
+	assert_string_equal(mitigation_effective(&m, &knobs, KNOB_FB_CLEAR_DIS), "msrlist");
+	assert_string_equal(mitigation_reason(&machine, &knobs, KNOB_FB_CLEAR_DIS), "asked for");
+	assert_string_equal(mitigation_effective(&m, &knobs, KNOB_L1D_FLUSH_BY), "msrlist");
+	assert_string_equal(mitigation_reason(&machine, &knobs, KNOB_L1D_FLUSH_BY), "asked for");
+	machine = machine_of(SKYLAKE, 1);
+	m = mitigation_select(&machine, &knobs);
+	assert_string_equal(mitigation_effective(&m, &knobs, KNOB_L1D_FLUSH_BY), "software");
+	assert_string_equal(mitigation_reason(&machine, &knobs, KNOB_L1D_FLUSH_BY), "cpu has no l1d_flush");
 }
 
 static const char *reason_on(unsigned cpu, enum knob knob, uint8_t value)
@@ -444,12 +489,44 @@ static void trap14_md_clear_alone_is_no_microcode_for_taa(void **state)
 	assert_true(m.verw);
 	mitigation_bug_state(text, sizeof(text), &machine, &m, BUG_TAA);
 	assert_string_equal(text, "Vulnerable: Clear CPU buffers attempted, no microcode; SMT disabled");
+	/* TSX off by its switch. */
 	machine.caps.features &= ~(uint32_t)CPU_RTM;
-	machine.bugs |= BUG_TAA;
+	machine.caps.arch_capabilities |= ARCH_CAP(TSX_CTRL);
+	machine.bugs = bugs_find(&machine.caps);
+	assert_true(machine.bugs & BUG_TAA);
 	m = mitigation_select(&machine, &knobs);
 	assert_false(m.verw);
 	mitigation_bug_state(text, sizeof(text), &machine, &m, BUG_TAA);
 	assert_string_equal(text, "Mitigation: TSX disabled");
+}
+
+/* Trap 15: one pCPU with transactions is enough for TAA, though no guest is shown RTM then. */
+static void trap15_rtm_of_some_pcpus_only_does_not_make_taa_forgotten(void **state)
+{
+	const struct cpu_caps with = machine_of(CASCADELAKE, 1).caps;
+	struct knobs knobs = knob_defaults();
+	struct cpu_caps without = with;
+	char text[256];
+
+	(void)state;
+	without.features &= ~(uint32_t)CPU_RTM;
+	for (unsigned order = 0; order < 2; order++) {
+		struct machine machine = {
+			.caps = order ? cpu_caps_common(&with, &without) : cpu_caps_common(&without, &with),
+			.bugs = bugs_find(&with) | bugs_find(&without),
+		};
+
+		machine.supported_caps = bugs_supported_caps(&machine.caps, machine.bugs);
+		assert_false(machine.caps.features & CPU_RTM);
+		assert_false(machine.supported_caps & (ARCH_CAP(TAA_NO) | ARCH_CAP(TSX_CTRL)));
+
+		struct mitigation m = mitigation_select(&machine, &knobs);
+
+		assert_true(m.verw);
+		assert_string_equal(mitigation_reason(&machine, &knobs, KNOB_VERW), "cpu is affected by taa");
+		mitigation_bug_state(text, sizeof(text), &machine, &m, BUG_TAA);
+		assert_string_equal(text, "Mitigation: Clear CPU buffers; SMT disabled");
+	}
 }
 
 int main(void)
@@ -468,6 +545,8 @@ int main(void)
 		cmocka_unit_test(trap30_states_are_not_silent_about_smt_and_microcode),
 		cmocka_unit_test(trap30_fb_clear_dis_with_smt_is_said_to_be_undocumented),
 		cmocka_unit_test(trap14_md_clear_alone_is_no_microcode_for_taa),
+		cmocka_unit_test(trap15_rtm_of_some_pcpus_only_does_not_make_taa_forgotten),
+		cmocka_unit_test(trap26_what_the_entry_list_does_not_take_is_coerced_and_said),
 	};
 
 	return cmocka_run_group_tests_name("mitigation", tests, NULL, NULL);

@@ -142,8 +142,7 @@ static void knobs_do_not_disturb_each_other(void **state)
 
 static void a_knob_takes_only_its_own_values(void **state)
 {
-	static const char *const NEVER[] = {"",     "AUTO",  "Off", "1",      "0",      "auto,off",
-					    "=off", "auto=", "yes", "toggle", "msrlist"};
+	static const char *const NEVER[] = {"", "AUTO", "Off", "1", "0", "auto,off", "=off", "auto=", "yes", "toggled"};
 
 	(void)state;
 	for (unsigned k = 0; k < KNOB_COUNT; k++) {

@@ -68,6 +68,7 @@ def lint_rows():
     rows = [
         command_row("lint/layers", "python3", "tests/lint/layers.py"),
         command_row("lint/asm-numbers", "python3", "tests/lint/asm_numbers.py"),
+        command_row("lint/golden-docs", "python3", "tests/host/golden.py", "check"),
         command_row("lint/format", "clang-format", "--dry-run", "-Werror", *everything),
         command_row("lint/cppcheck", *CPPCHECK, *host_c, *guest_c),
         command_row("lint/python", "python3", "-m", "py_compile", *files("tests/**/*.py")),

@@ -7,7 +7,7 @@ build="nasm python3"
 iso="grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools"
 bochs="bochs bochsbios vgabios"
 qemu="qemu-system-x86"
-tests="libc6-dev libcmocka-dev clang libclang-rt-dev cppcheck clang-format"
+tests="libc6-dev libcmocka-dev clang libclang-rt-dev cppcheck clang-format spin"
 
 case "${MACHINE:-}" in
 bochs*) emulators=$bochs ;;

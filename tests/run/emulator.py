@@ -52,6 +52,12 @@ class Emulator:
         os.close(self.other_end)
         self.com1 = None
 
+    def died(self):
+        """The emulator gave up, rather than being switched off from inside or ended from outside."""
+        log = self.folder / "bochs.log"
+        panics = [line for line in log.read_text(errors="replace").splitlines() if ">>PANIC<<" in line] if log.exists() else []
+        return any("hutdown" not in line and "power off" not in line for line in panics)
+
     def last_words(self, count=15):
         """The end of the emulator's own log."""
         lines = []

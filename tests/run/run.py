@@ -110,11 +110,15 @@ class Session:
             self.wait_until(lambda: self.console.at_prompt(typed) or time.monotonic() > deadline)
         self.status = None
         self.emulator.write(b"\r")
-        # An empty prompt in place of an answer: the machine has been reset under the command.
-        self.wait_until(lambda: self.status or self.console.at_prompt(), silence_allowed(command))
+        # An empty prompt in place of an answer, and nothing after it: the machine has been reset under the command. (One
+        # that is being drawn again after another line is empty for a moment only.)
+        self.wait_until(lambda: self.status or self.stays_at_prompt(), silence_allowed(command))
         if not self.status:
             raise Died(f"the emulator ended in {command!r}" if self.off else f"the machine was reset in {command!r}")
         return self.status
+
+    def stays_at_prompt(self):
+        return self.console.at_prompt() and not self.pump(1) and not self.status and self.console.at_prompt()
 
     def wait_for_off(self):
         self.wait_until(lambda: False)
@@ -173,7 +177,7 @@ def attach_terminal(emulator):
             os.write(1, data)
             if not select.select([0], [], [], 0)[0]:
                 continue
-            for key in os.read(0, 256):
+            for key in os.read(0, CHUNK_BYTES):  # what was pasted comes in pieces that the UART can hold
                 key = bytes([key])
                 if escaped and key in b"xX":
                     return
@@ -212,6 +216,8 @@ def run(folder):
     try:
         if os.isatty(0):
             attach_terminal(emulator)
+            if emulator.died():
+                raise Died("the emulator gave up")
             return "ok"
         return "ok" if play_script(Session(emulator)) else "failed"
     except Died as why:

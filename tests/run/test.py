@@ -1,4 +1,4 @@
-"""`make test`: builds, then runs host tests, fuzzers, lint and the emulator's rows. ROWS=pattern picks rows by name."""
+"""`make test`: builds, then runs host tests, fuzzers, the model, lint and the emulator's rows. ROWS=pattern picks rows by name."""
 
 import fnmatch
 import os
@@ -9,9 +9,11 @@ import sys
 from machine import ROOT
 from rows import Result, Row, command, command_row, run_rows
 
-sys.path += [str(ROOT / "tests/emu"), str(ROOT / "tests/lint")]
+sys.path += [str(ROOT / "tests/audit"), str(ROOT / "tests/emu"), str(ROOT / "tests/lint"), str(ROOT / "tests/model")]
+from check import audit_rows
 from emu import emu_rows
 from lint import lint_rows
+from model import model_rows
 
 # The sums that cmocka prints at the end of each group.
 CMOCKA_PASSED = re.compile(r"^\[  PASSED  \] (\d+) test", re.MULTILINE)
@@ -44,14 +46,38 @@ def fuzz_row(source):
                        f"-max_len={limits[1]}", f"-runs={limits[2]}")
 
 
+def stress_row(name, expected, *arguments, status=0, **environment):
+    """Passes when the program prints what is expected, ends as it should, and ThreadSanitizer is silent."""
+    def run():
+        ended, output = command("build/tests/host/stress_handshake", "20000", *arguments, **environment)
+        if ended == status and re.search(expected, output, re.MULTILINE) and "WARNING" not in output:
+            return Result(passed=1)
+        return Result(failed=1, detail=output or f"exit status {ended}")
+    return Row(f"stress/{name}", run)
+
+
+def stress_rows():
+    # The mistakes are to be found by what is asserted.
+    mistakes = [stress_row(f"handshake-{name}", "^stress: violated: G[15]", name, status=1, TSAN_OPTIONS="report_bugs=0")
+                for name in ("bit-late", "bit-first", "early-ok")]
+    return [stress_row("handshake", r"^stress: sets=20000 entries=\d+ .* violations=0$")] + mistakes
+
+
+def trap_rows():
+    """`make traps` springs those too that only an emulator shows."""
+    return [command_row("traps/structure", "python3", "tests/traps/structure.py"),
+            command_row("traps/fast", "python3", "tests/traps/traps.py", "--fast", seconds=600)]
+
+
 def main():
     pattern = os.environ.get("ROWS") or "*"
     host = sorted(pathlib.Path(ROOT, "tests/host").glob("test_*.c"))
     fuzz = sorted(pathlib.Path(ROOT, "tests/fuzz").glob("fuzz_*.c"))
     groups = {
-        "all": lint_rows() + emu_rows(),
+        "all": lint_rows() + audit_rows() + emu_rows() + trap_rows(),
         "host-tests": [host_row(source) for source in host],
         "fuzzers": [fuzz_row(source) for source in fuzz],
+        "stress-tests": stress_rows() + model_rows(),
     }
     wanted = {target: [row for row in rows if fnmatch.fnmatch(row.name, pattern)] for target, rows in groups.items()}
     total = Result()
