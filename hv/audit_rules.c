@@ -283,6 +283,16 @@ static bool did_flush(const struct entry_plan *plan)
 	return plan->l1d == PLAN_L1D_DID_MSR || plan->l1d == PLAN_L1D_DID_SOFT;
 }
 
+/* What the row says of the L1D and what the assembly was told are the same. */
+static void check_steps(const struct entry_plan *plan, struct audit_verdict *out)
+{
+	const bool told_to = plan->steps & (PLAN_L1D_MSR | PLAN_L1D_SOFT | PLAN_LIST_L1D);
+
+	if (did_flush(plan) != told_to)
+		blame(out, AUDIT_G1,
+		      told_to ? "flushed, and the row does not say so" : "the row says flushed, and no step did");
+}
+
 /* `why` fits what was done, and the mode. */
 static void check_why(const struct entry_plan *plan, struct audit_verdict *out)
 {
@@ -311,6 +321,7 @@ static void check_l1d(const struct audit_rules *a, const struct audit_cpu *cpu, 
 		blame(out, AUDIT_G1, "skipped under always");
 	if (plan->l1d == PLAN_L1D_SKIPPED && (owed || by_mode) && cpu->is_due)
 		blame(out, AUDIT_G1, "skipped though a reason had come since the last flush");
+	check_steps(plan, out);
 	check_why(plan, out);
 	if (!is_after(cpu, row, &vm->freed_since) || a->force_tsc != 0)
 		return;

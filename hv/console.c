@@ -151,10 +151,10 @@ static void send_all(void)
 
 /* ---- for everybody ---- */
 
-void console_init(bool com1)
+void console_init(void)
 {
 	acquire();
-	device = com1 && serial_init() ? DEVICE_SERIAL : DEVICE_NONE;
+	device = serial_init() ? DEVICE_SERIAL : DEVICE_NONE;
 	if (device == DEVICE_NONE)
 		output_tail = output_head;
 	release();
@@ -205,7 +205,7 @@ void console_seize(void)
 {
 	atomic_store_explicit(&seized, true, memory_order_relaxed);
 	if (device == DEVICE_UNKNOWN)
-		console_init(true);
+		console_init();
 	line_begin();
 	prompt_shown = false;
 }

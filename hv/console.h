@@ -8,7 +8,7 @@
 #define CONSOLE_LINE_MAX 256 /* characters of a command */
 
 /* Sets COM1 up. Before it, output is kept; where there is no port, it is dropped. */
-void console_init(bool com1);
+void console_init(void);
 
 /* One line, any pCPU. It never comes between the parts of another line, nor into what is being typed. */
 void console_line(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -28,7 +28,7 @@ void exit_note_host(struct percpu *cpu)
 static enum exit_action exit_hlt(struct vcpu *vcpu)
 {
 	vcpu_skip_instruction(vcpu);
-	vcpu_apic_halt(vcpu, (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) != 0);
+	vcpu_apic_halt(vcpu);
 	return EXIT_LEAVE;
 }
 

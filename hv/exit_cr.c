@@ -4,6 +4,7 @@
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
 #include "arch/defs/pte.h"
+#include "arch/memory.h"
 #include "arch/vmx.h"
 #include "hv/exit.h"
 #include "hv/policy/cr_policy.h"
@@ -30,6 +31,7 @@ static bool load_pdptes(const struct percpu *cpu, const struct vcpu *vcpu)
 {
 	static const enum vmcs_field fields[PDPTE_COUNT] = {VMCS_GUEST_PDPTE0, VMCS_GUEST_PDPTE1, VMCS_GUEST_PDPTE2,
 							    VMCS_GUEST_PDPTE3};
+	uint64_t kept[PDPTE_COUNT];
 	const uint64_t *entries;
 
 	if (!(vcpu_cr0_read(cpu) & CR0_PG) || !(vcpu_cr4_read(cpu, vcpu->vm) & CR4_PAE) ||
@@ -38,11 +40,12 @@ static bool load_pdptes(const struct percpu *cpu, const struct vcpu *vcpu)
 	entries = vm_memory(vcpu->vm, gpa(vmread(VMCS_GUEST_CR3) & PAE_CR3_MASK), PDPTE_COUNT * sizeof(*entries));
 	if (entries == NULL)
 		return false;
+	memcpy(kept, entries, sizeof(kept)); /* other vCPUs may write there */
 	for (unsigned i = 0; i < PDPTE_COUNT; i++)
-		if ((entries[i] & PTE_PRESENT) && (entries[i] & (PDPTE_RESERVED | ~physical_mask())))
+		if ((kept[i] & PTE_PRESENT) && (kept[i] & (PDPTE_RESERVED | ~physical_mask())))
 			return false;
 	for (unsigned i = 0; i < PDPTE_COUNT; i++)
-		vmwrite(fields[i], entries[i]);
+		vmwrite(fields[i], kept[i]);
 	return true;
 }
 

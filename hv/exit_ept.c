@@ -1,5 +1,6 @@
 /* EPT violations: an address of the guest where there is no RAM. What answers there (the local APIC's page) gets the
  * access; where nothing does, reads give all ones, writes go nowhere, and both are counted. */
+#include "arch/cpu.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
 #include "arch/vmx.h"
@@ -43,9 +44,15 @@ static bool fetch(struct vcpu *vcpu, uint8_t bytes[MMIO_INSTRUCTION_BYTES_MAX], 
 		return guest_memory_read(vcpu, linear, bytes, *count) != GUEST_MEMORY_FAULT;
 	if (guest_memory_read(vcpu, linear, bytes, left_in_page) == GUEST_MEMORY_FAULT)
 		return false;
+
+	/* A fault on the next page is not the guest's yet: it leaves no trace. */
+	const uint64_t cr2 = read_cr2();
+
 	if (guest_memory_read(vcpu, linear + left_in_page, bytes + left_in_page,
 			      MMIO_INSTRUCTION_BYTES_MAX - left_in_page) == GUEST_MEMORY_FAULT) {
 		vcpu->event.info = 0;
+		vcpu->switched.cr2 = cr2;
+		write_cr2(cr2);
 		*count = left_in_page;
 	}
 	return true;

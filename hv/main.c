@@ -99,10 +99,12 @@ _Noreturn void hv_main(const struct boot_info *boot)
 	pic_mask_all();
 	options_parse(&options, boot->cmdline);
 	state_options_set(&options);
-	console_init((options.console & CONSOLE_COM1) != 0);
+	console_init();
 	console_line("[info] sluice %s", SLUICE_VERSION);
 	log_level_set(options.knobs.value[KNOB_LOGLEVEL]);
 	report_options();
+	if (!(options.console & CONSOLE_COM1))
+		log_line(LOG_NOTICE, "console: there is none on the screen yet: com1 is used");
 	if (boot->error != NULL)
 		panic("boot: %s: start Sluice with GRUB's multiboot2 command", boot->error);
 	if (!pages_init(boot, hpa_of(image_start), hpa_of(image_end)))

@@ -59,6 +59,10 @@ static bool takes(struct percpu *cpu, struct vcpu *vcpu, uint32_t msr, uint64_t 
 	const bool taken = status == VMX_ENTER_EXITED && vmread(VMCS_EXIT_REASON) == EXIT_PREEMPTION_TIMER;
 
 	vcpu_put(cpu);
+	if (!taken)
+		log_line(LOG_NOTICE,
+			 "cpu%u: the vm-entry msr-load area does not take msr 0x%x: msrlist is not used for it",
+			 cpu->arch.index, msr);
 	return taken;
 }
 

@@ -31,7 +31,7 @@ struct percpu {
 	bool vmx_on;
 	bool started;                 /* set by the pCPU that started it */
 	const struct vcpu *last_vcpu; /* ran here last: only compared, never followed */
-	uint32_t last_vm;             /* its VM's number plus 1; 0: none */
+	uint32_t last_vm;             /* its VM's incarnation; 0: none */
 	uint64_t entry_count;
 	uint64_t mcu_opt_ctrl; /* what IA32_MCU_OPT_CTRL holds (G4) */
 	uint64_t spec_ctrl;    /* what IA32_SPEC_CTRL holds in root mode, where there is such */

@@ -178,15 +178,13 @@ void sched_quiesce(struct vm *vm)
 
 void sched_kick(const struct vcpu *vcpu)
 {
-	uint32_t index;
+	const struct percpu *cpu;
 
 	lock_acquire(&lock);
-	index = vcpu->cpu;
+	cpu = vcpu->cpu == VCPU_NOWHERE ? idle_for(vcpu) : &percpus[vcpu->cpu];
 	lock_release(&lock);
-	if (index == VCPU_NOWHERE)
-		sched_wake_all();
-	else if (&percpus[index] != percpu_this())
-		apic_send_nmi(percpus[index].arch.apic_id);
+	if (cpu != NULL && cpu != percpu_this())
+		apic_send_nmi(cpu->arch.apic_id);
 }
 
 void sched_wake_all(void)

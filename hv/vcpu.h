@@ -86,10 +86,10 @@ struct vcpu {
 	uint8_t signals; /* enum vcpu_signal */
 	uint8_t sipi_vector;
 	bool halt_interrupts; /* in HLT with RFLAGS.IF set */
+	bool halt_nmis;       /* in HLT, and no NMI is being handled */
 
 	uint32_t exit_reason; /* of the last exit; EXIT_REASON_ENTRY_FAILURE may be set */
 	uint16_t after;       /* for the trace: basic exit reason, or TRACE_AFTER_START */
-	bool failed_before;   /* the last entry failed */
 	struct vcpu_stats stats;
 	struct vcpu_snapshot snapshot; /* as of the last time it was taken off a pCPU or its slice ended */
 };

@@ -33,7 +33,9 @@ static void note_event(struct vcpu *vcpu)
 
 static bool ends_halt(const struct vcpu *vcpu)
 {
-	return vcpu->signals != 0 || (vcpu->halt_interrupts && lapic_pending(&vcpu->lapic) >= 0);
+	const uint8_t signals = vcpu->halt_nmis ? vcpu->signals : vcpu->signals & (uint8_t)~SIGNAL_NMI;
+
+	return signals != 0 || (vcpu->halt_interrupts && lapic_pending(&vcpu->lapic) >= 0);
 }
 
 /* Something has come for the vCPU. True: its pCPU, or one that looks for work, must be told. */
@@ -45,16 +47,36 @@ static bool arrived(struct vcpu *vcpu)
 	return atomic_load_explicit(&vcpu->wait, memory_order_relaxed) == VCPU_RUNS;
 }
 
-/* SIPI counts only for one that waits for it; where it starts is set before its next entry. */
+static bool waits_for_sipi(const struct vcpu *vcpu)
+{
+	return atomic_load_explicit(&vcpu->wait, memory_order_relaxed) == VCPU_WAITS_FOR_SIPI;
+}
+
+/* INIT takes the place of all that came before it; one that waits for SIPI goes on waiting. */
+static bool init(struct vcpu *vcpu)
+{
+	vcpu->signals = waits_for_sipi(vcpu) ? 0 : SIGNAL_INIT;
+	return vcpu->signals != 0 && arrived(vcpu);
+}
+
+/* SIPI counts for one that waits for it, or will as soon as it has looked at its INIT. */
 static bool start_up(struct vcpu *vcpu, uint8_t vector)
 {
-	if (atomic_load_explicit(&vcpu->wait, memory_order_relaxed) != VCPU_WAITS_FOR_SIPI)
+	if (!waits_for_sipi(vcpu) && !(vcpu->signals & SIGNAL_INIT))
 		return false;
 	vcpu->sipi_vector = vector;
 	vcpu->signals |= SIGNAL_SIPI;
-	note_event(vcpu);
-	atomic_store_explicit(&vcpu->wait, VCPU_RUNS, memory_order_release);
-	return true;
+	if (waits_for_sipi(vcpu))
+		atomic_store_explicit(&vcpu->wait, VCPU_RUNS, memory_order_release);
+	return arrived(vcpu);
+}
+
+static bool nmi(struct vcpu *vcpu)
+{
+	if (waits_for_sipi(vcpu))
+		return false;
+	vcpu->signals |= SIGNAL_NMI;
+	return arrived(vcpu);
 }
 
 static bool receive(struct vcpu *vcpu, const struct lapic_ipi *ipi)
@@ -64,11 +86,9 @@ static bool receive(struct vcpu *vcpu, const struct lapic_ipi *ipi)
 	case LAPIC_LOWEST:
 		return lapic_accept(&vcpu->lapic, ipi->vector, false) && arrived(vcpu);
 	case LAPIC_NMI:
-		vcpu->signals |= SIGNAL_NMI;
-		return arrived(vcpu);
+		return nmi(vcpu);
 	case LAPIC_INIT:
-		vcpu->signals |= SIGNAL_INIT;
-		return arrived(vcpu);
+		return init(vcpu);
 	case LAPIC_SIPI:
 		return start_up(vcpu, ipi->vector);
 	default:
@@ -204,10 +224,11 @@ void vcpu_apic_post(struct vcpu *vcpu, uint8_t vector)
 		sched_kick(vcpu);
 }
 
-void vcpu_apic_halt(struct vcpu *vcpu, bool interrupts)
+void vcpu_apic_halt(struct vcpu *vcpu)
 {
 	lock_acquire(&vcpu->vm->apic_lock);
-	vcpu->halt_interrupts = interrupts;
+	vcpu->halt_interrupts = (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) != 0;
+	vcpu->halt_nmis = !(vmread(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI);
 	if (!ends_halt(vcpu))
 		atomic_store_explicit(&vcpu->wait, VCPU_HALTED, memory_order_release);
 	lock_release(&vcpu->vm->apic_lock);
@@ -243,7 +264,11 @@ static uint64_t inject(struct vcpu *vcpu)
 
 	if (vcpu->signals & SIGNAL_NMI) {
 		if (nmi_is_blocked(vcpu)) {
-			windows |= CPU_NMI_WINDOW_EXITING;
+			/* In the shadow of STI a CPU may exit for an NMI window at once, for ever: interrupts are on
+			 * there, so their window serves. */
+			windows |= vmread(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_STI
+					   ? CPU_INTERRUPT_WINDOW_EXITING
+					   : CPU_NMI_WINDOW_EXITING;
 		} else {
 			vcpu->signals &= (uint8_t)~SIGNAL_NMI;
 			vcpu->event.info = INTR_INFO_VALID | INTR_INFO_TYPE_NMI | EXC_NMI;
@@ -271,12 +296,17 @@ enum exit_action vcpu_apic_deliver(struct percpu *cpu, struct vcpu *vcpu)
 	uint64_t windows = 0;
 
 	lock_acquire(&vcpu->vm->apic_lock);
+
+	const bool waits_after_init = (vcpu->signals & (SIGNAL_INIT | SIGNAL_SIPI)) == SIGNAL_INIT;
+
 	/* What comes from here on sets it again, and kicks this pCPU. */
 	atomic_fetch_and_explicit(&vcpu->attention, ~(uint32_t)ATTENTION_EVENT, memory_order_acquire);
 	if (vcpu->signals & SIGNAL_INIT) {
-		vcpu->signals = 0;
+		vcpu->signals &= SIGNAL_SIPI;
 		lapic_init(&vcpu->lapic);
 		vcpu_reset_init(cpu, vcpu);
+	}
+	if (vcpu->signals == 0 && waits_after_init) {
 		atomic_store_explicit(&vcpu->wait, VCPU_WAITS_FOR_SIPI, memory_order_release);
 		action = EXIT_LEAVE;
 	} else {
@@ -323,4 +353,5 @@ void vcpu_apic_set_tsc(struct vm *vm, uint64_t value)
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		lapic_tsc_moved(&vm->vcpus[i]->lapic, delta);
 	lock_release(&vm->apic_lock);
+	tell(vm, (uint32_t)((1ull << vm->vcpu_count) - 1));
 }

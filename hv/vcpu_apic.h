@@ -32,8 +32,8 @@ void vcpu_apic_post(struct vcpu *vcpu, uint8_t vector);
 /* A guest writes IA32_TSC: the time of all vCPUs of the VM moves, and their timers are told. */
 void vcpu_apic_set_tsc(struct vm *vm, uint64_t value);
 
-/* HLT: the vCPU waits, unless something has come already. interrupts: RFLAGS.IF is set. */
-void vcpu_apic_halt(struct vcpu *vcpu, bool interrupts);
+/* HLT: the vCPU waits, unless something has come already. */
+void vcpu_apic_halt(struct vcpu *vcpu);
 
 /* Before an entry, when vcpu->attention has ATTENTION_EVENT: delivers what can be delivered, and asks for an exit when
  * the rest can. EXIT_LEAVE: INIT has come, and the vCPU waits for SIPI. */

@@ -56,7 +56,6 @@ static void write_controls(const struct percpu *cpu, const struct vcpu *vcpu)
 	vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 0);
 	vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, 0);
 	vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
-	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	vmwrite(VMCS_VPID, vcpu->vpid);
 	vmwrite(VMCS_EPT_POINTER, ept_pointer(&vm->ept));
 	vmwrite(VMCS_MSR_BITMAP, vm->msr_bitmap.v);
@@ -98,6 +97,8 @@ static void write_common_state(const struct percpu *cpu)
 	vmwrite(VMCS_GUEST_CR3, 0);
 	vmwrite(VMCS_GUEST_EFER, 0);
 	vmwrite(VMCS_ENTRY_CONTROLS, cpu->vmx_config.entry);
+	/* An entry that an NMI ended may have left an event here. */
+	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	vmwrite(VMCS_GUEST_DR7, DR7_INIT);
 	vmwrite(VMCS_GUEST_RSP, 0);
 	vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED1);
@@ -134,12 +135,18 @@ static void write_init_state(const struct percpu *cpu)
 	vmwrite(VMCS_GUEST_RIP, 0);
 }
 
+/* What EDX holds after power-up and INIT. */
+static void set_version(struct vcpu *vcpu)
+{
+	vcpu->regs.gpr[GPR_RDX] = cpuid_policy_version(&vcpu->vm->model);
+}
+
 /* INIT leaves the FPU, XCR0 and the other MSRs as they are. */
 void vcpu_reset_init(struct percpu *cpu, struct vcpu *vcpu)
 {
 	write_init_state(cpu);
 	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
-	vcpu->regs.gpr[GPR_RDX] = cpuid_policy_version(&vcpu->vm->model);
+	set_version(vcpu);
 	vcpu->event.info = 0;
 	write_dr0(0);
 	write_dr1(0);
@@ -182,6 +189,7 @@ void vcpu_reset(struct percpu *cpu, struct vcpu *vcpu, uint32_t entry, uint32_t 
 
 	vcpu_apic_reset(vcpu);
 	vcpu->tsc_offset = vm_tsc_offset(vcpu->vm);
+	set_version(vcpu);
 	vcpu->regs.gpr[GPR_RAX] = eax;
 	vcpu->regs.gpr[GPR_RBX] = ebx;
 	vcpu->switched.dr6 = DR6_INIT;

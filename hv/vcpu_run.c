@@ -63,7 +63,7 @@ static struct trace_row *plan_entry(struct percpu *cpu, struct vcpu *vcpu)
 		.requests = cpu->flush_requests,
 		.owed = promise_owed(promise, m->l1d_needed, mitigation_flushes(m)),
 		.launch = !vcpu->launched,
-		.other_vm = cpu->last_vm != vm->id + 1,
+		.other_vm = cpu->last_vm != vm->incarnation,
 		.wants_fb_clear_dis = vm->model.wants_fb_clear_dis,
 		.mcu_opt_ctrl = cpu->mcu_opt_ctrl,
 		.spec_ctrl_guest = vcpu->spec_ctrl,
@@ -125,7 +125,7 @@ static void account_exit(struct percpu *cpu, struct vcpu *vcpu, const struct ent
 	const uint32_t vectoring = (uint32_t)vmread(VMCS_IDT_VECTORING_INFO);
 
 	cpu->flush_requests = entry_plan_requests_left(plan, cpu->flush_requests);
-	cpu->last_vm = vcpu->vm->id + 1;
+	cpu->last_vm = vcpu->vm->incarnation;
 	vcpu->launched = true;
 	vcpu->after = (uint16_t)(vcpu->exit_reason & EXIT_REASON_BASIC_MASK);
 	vcpu->stats.exits++;

@@ -38,6 +38,7 @@ struct vm {
 	struct vcpu_model model;
 	uint64_t cr4_allowed, efer_allowed;
 	hpa_t memory;
+	uint32_t incarnation; /* no other start of a VM has had this number; from 1 */
 	uint64_t memory_bytes;
 	struct ept ept;
 	hpa_t msr_bitmap;

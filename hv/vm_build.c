@@ -16,6 +16,8 @@
 #define LARGE_PAGES (PAGE_2M_BYTES / PAGE_BYTES)
 #define MIB         (1ull << 20)
 
+static uint32_t starts; /* of VMs, ever */
+
 static const struct ept_pages ept_pages = {pages_take_one, pages_give_one};
 
 /* The reason of the last failure, where it holds more than a fixed text. */
@@ -131,6 +133,7 @@ static const char *build(struct vm *vm)
 		why = "cpus: none of them exists on this machine";
 	if (why != NULL)
 		return why;
+	vm->incarnation = ++starts;
 	make_register_rules(vm);
 	why = take_memory(vm);
 	if (why == NULL)
