@@ -18,6 +18,7 @@
 #include "guest/lib/smp.h"
 
 #define SECOND_PAGE    0x23
+#define THIRD_PAGE     0x45
 #define CR2_LANDMARK   0x51071ce0u
 #define EFLAGS_INIT    RFLAGS_FIXED1
 #define DEFAULT_ROUNDS 200
@@ -74,12 +75,16 @@ static void report_state(unsigned index, unsigned page, bool after_init)
 
 static void check_start(unsigned index)
 {
+	bool started, runs_again, restarted;
+
 	report_true("waits_for_init", is_still(index), beats[index]);
-	report_true("starts", smp_start(index, beat), index);
+	smp_init(index);
+	started = smp_one_sipi(index, SMP_PAGE_FIRST, beat);
+	report_true("one_sipi", started, index);
+	report_true("starts", started || smp_start(index, beat), index);
 	report_state(index, SMP_PAGE_FIRST, false);
 	report_true("runs", is_beating(index), index);
 	report_equal("base", bases[index], APIC_BASE_ENABLE | (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_ADDRESS_MASK));
-	/* The first SIPI may have been followed by a second; here is one that surely finds it running. */
 	apic_send(APIC_ICR_DELIVERY_SIPI | APIC_ICR_ASSERT | SECOND_PAGE, index);
 	smp_settle();
 	report_true("late_sipi_ignored", is_beating(index), index);
@@ -87,7 +92,13 @@ static void check_start(unsigned index)
 	report_true("init_stops", is_still(index), index);
 	report_true("sipi_after_init", smp_sipi(index, SECOND_PAGE, beat), index);
 	report_state(index, SECOND_PAGE, true);
-	report_true("runs_again", is_beating(index), index);
+	/* Nothing is printed in between: where the CPUs take turns, this one's has just begun. */
+	runs_again = is_beating(index);
+	restarted = smp_init_one_sipi(index, THIRD_PAGE, beat);
+	report_true("runs_again", runs_again, index);
+	report_true("sipi_without_pause", restarted, index);
+	if (restarted)
+		report_state(index, THIRD_PAGE, true);
 }
 
 /* ---- one value ---- */

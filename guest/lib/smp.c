@@ -119,30 +119,73 @@ void smp_settle(void)
 		cpu_pause();
 }
 
+static void send_init(unsigned index)
+{
+	apic_send(APIC_ICR_DELIVERY_INIT | APIC_ICR_ASSERT, index);
+}
+
 /* "MP Initialization Example" of SDM vol. 3A: INIT, 10 ms, SIPI, 200 us, SIPI. */
 void smp_init(unsigned index)
 {
-	apic_send(APIC_ICR_DELIVERY_INIT | APIC_ICR_ASSERT, index);
+	send_init(index);
 	smp_settle();
 }
 
-bool smp_sipi(unsigned index, unsigned page, void (*entry)(unsigned index))
+static uint8_t *trampoline_at(unsigned page)
 {
-	uint8_t *trampoline = (uint8_t *)(uintptr_t)(page << PAGE_SHIFT);
-	uint32_t wanted = arrivals[index] + 1;
-	bool here = false;
+	return (uint8_t *)(uintptr_t)(page << PAGE_SHIFT);
+}
+
+/* What arrivals[index] will be once the CPU is there. */
+static uint32_t prepare(unsigned index, unsigned page, void (*entry)(unsigned index))
+{
+	uint8_t *trampoline = trampoline_at(page);
 
 	copy(trampoline, smp_trampoline, trampoline_offset(smp_trampoline_end));
 	copy(trampoline + trampoline_offset(smp_trampoline_gdt), &fault_gdt, sizeof(fault_gdt));
 	entries[index] = entry;
 	smp_stack_top = (uint32_t)(uintptr_t)stacks[index] + STACK_BYTES;
-	for (unsigned i = 0; i < 2 && !here; i++) {
-		apic_send(APIC_ICR_DELIVERY_SIPI | APIC_ICR_ASSERT | page, index);
-		here = wait(&arrivals[index], wanted, PAUSES_FOR_SIPI);
-	}
-	here = here || smp_wait(&arrivals[index], wanted);
-	copy(&states[index], trampoline + trampoline_offset(smp_trampoline_state), sizeof(states[index]));
+	return arrivals[index] + 1;
+}
+
+static void send_sipi(unsigned index, unsigned page)
+{
+	apic_send(APIC_ICR_DELIVERY_SIPI | APIC_ICR_ASSERT | page, index);
+}
+
+static bool arrives(unsigned index, unsigned page, uint32_t wanted)
+{
+	bool here = smp_wait(&arrivals[index], wanted);
+
+	copy(&states[index], trampoline_at(page) + trampoline_offset(smp_trampoline_state), sizeof(states[index]));
 	return here;
+}
+
+bool smp_sipi(unsigned index, unsigned page, void (*entry)(unsigned index))
+{
+	uint32_t wanted = prepare(index, page, entry);
+
+	send_sipi(index, page);
+	if (!wait(&arrivals[index], wanted, PAUSES_FOR_SIPI))
+		send_sipi(index, page);
+	return arrives(index, page, wanted);
+}
+
+bool smp_one_sipi(unsigned index, unsigned page, void (*entry)(unsigned index))
+{
+	uint32_t wanted = prepare(index, page, entry);
+
+	send_sipi(index, page);
+	return arrives(index, page, wanted);
+}
+
+bool smp_init_one_sipi(unsigned index, unsigned page, void (*entry)(unsigned index))
+{
+	uint32_t wanted = prepare(index, page, entry);
+
+	send_init(index);
+	send_sipi(index, page);
+	return arrives(index, page, wanted);
 }
 
 bool smp_start(unsigned index, void (*entry)(unsigned index))

@@ -26,7 +26,13 @@ void smp_init(unsigned index);
 #define SMP_PAGE_LAST  0x7f
 bool smp_sipi(unsigned index, unsigned page, void (*entry)(unsigned index));
 
-/* Both, at an arbitrary page. */
+/* Likewise, but with one SIPI only. */
+bool smp_one_sipi(unsigned index, unsigned page, void (*entry)(unsigned index));
+
+/* INIT and one SIPI, without the pause that belongs between them. */
+bool smp_init_one_sipi(unsigned index, unsigned page, void (*entry)(unsigned index));
+
+/* smp_init() and smp_sipi(), at an arbitrary page. */
 bool smp_start(unsigned index, void (*entry)(unsigned index));
 
 /* Starts the CPUs 1 to count - 1; returns how many CPUs there are then. */
