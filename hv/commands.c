@@ -172,8 +172,7 @@ enum command_status command_trace(const struct command_line *line)
 
 	if (!command_number(&line->words[0], 1, UINT32_MAX, &row_count))
 		return COMMAND_FAILED;
-	trace_print(row_count);
-	return COMMAND_OK;
+	return trace_print(row_count) ? COMMAND_OK : command_fail("interrupted");
 }
 
 /* ---- wait ---- */

@@ -254,6 +254,7 @@ static void run(const char *line)
 		return;
 	}
 	interrupted = false;
+	command_pending = true; /* Ctrl-C is for it */
 	command_answered(commands_run(line));
 }
 
@@ -339,6 +340,7 @@ static void receive_byte(uint8_t byte)
 /* Under the lock, for other pCPUs may be sending, and the overrun flag is in the register that they look at. */
 static bool receive(void)
 {
+	static bool overran; /* what the FIFO held then is not all read yet */
 	int byte = 0;
 	bool any = false;
 
@@ -349,14 +351,29 @@ static bool receive(void)
 		bool overrun;
 
 		byte = serial_read(&overrun);
+		/* The bytes are missing somewhere behind those that the FIFO holds: every line from here to its end is
+		 * suspect. */
 		if (overrun)
 			input_put(INPUT_LOST);
+		overran |= overrun;
 		if (byte >= 0)
 			receive_byte((uint8_t)byte);
+		if (overran && byte == '\r')
+			input_put(INPUT_LOST);
+		if (overran && byte < 0) {
+			input_put(INPUT_LOST);
+			overran = false;
+		}
 		any |= byte >= 0;
 	}
 	release();
 	return any;
+}
+
+bool console_interrupted(void)
+{
+	receive();
+	return interrupted;
 }
 
 /* ---- pCPU 0, often ---- */

@@ -18,6 +18,9 @@ void console_line_va(const char *format, va_list args) __attribute__((format(pri
  * notation. */
 void console_text(const char *prefix, const char *text, unsigned length);
 
+/* For a command that runs long: Ctrl-C has been typed since it began. pCPU 0. */
+bool console_interrupted(void);
+
 /* pCPU 0, often: sends, receives, runs commands. True: something was done but looking (the L1D may hold host data). */
 bool console_poll(void);
 

@@ -437,7 +437,7 @@ static void row_print(uint32_t cpu, const struct trace_row *row)
 	}
 }
 
-void trace_print(uint64_t row_count)
+bool trace_print(uint64_t row_count)
 {
 	uint64_t lost = 0;
 
@@ -454,6 +454,8 @@ void trace_print(uint64_t row_count)
 	for (uint32_t i = 0; i < percpu_count; i++)
 		step_forward(&cursors[i], &percpus[i].trace, &lost);
 	for (uint32_t cpu = oldest(); cpu < percpu_count; cpu = oldest()) {
+		if (console_interrupted())
+			return false;
 		row_print(cpu, &cursors[cpu].row);
 		audit_poll(); /* printing takes long, and guests run on */
 		cursors[cpu].next++;
@@ -461,4 +463,5 @@ void trace_print(uint64_t row_count)
 	}
 	if (lost != 0)
 		console_line("trace lost=%lu", lost);
+	return true;
 }

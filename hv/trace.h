@@ -135,7 +135,7 @@ void trace_state(struct percpu *cpu);
 /* Row number index of a ring that is being written. False: it has been overwritten. */
 bool trace_take(struct trace_ring *ring, uint64_t index, struct trace_row *out);
 
-/* Prints the last row_count rows of all pCPUs, in the order of tsc, then pCPU. */
-void trace_print(uint64_t row_count);
+/* Prints the last row_count rows of all pCPUs, in the order of tsc, then pCPU. False: Ctrl-C ended it. */
+bool trace_print(uint64_t row_count);
 
 #endif

@@ -140,10 +140,13 @@ static const char *build(struct vm *vm)
 		why = take_vcpus(vm);
 	if (why == NULL && !vm_console_start(vm))
 		why = "memory: none left for the log";
-	if (why == NULL)
-		why = vm_load(vm, &entry);
 	if (why != NULL)
 		return why;
+	why = vm_load(vm, &entry);
+	if (why != NULL) {
+		text_format(reason, sizeof(reason), "kernel: %s", why);
+		return reason;
+	}
 
 	const struct mitigation *m;
 
