@@ -23,6 +23,12 @@ void exit_note_host(struct percpu *cpu);
 /* "cpuid"; "reasonN" for one without a name is written into buffer. */
 const char *exit_reason_name(unsigned reason, char *buffer, unsigned size);
 
+/* All bits of an access of 1, 2, 4 or 8 bytes: what is read where nothing answers. */
+static inline uint64_t exit_all_ones(unsigned size_bytes)
+{
+	return UINT64_MAX >> (64 - 8 * size_bytes);
+}
+
 /* The handlers, each in its own file. */
 enum exit_action exit_cpuid(struct vcpu *vcpu);
 enum exit_action exit_rdmsr(struct percpu *cpu, struct vcpu *vcpu);

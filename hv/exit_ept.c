@@ -63,17 +63,12 @@ static bool is_apic_page(struct vcpu *vcpu, uint64_t at)
 	return (at & ~(PAGE_BYTES - 1)) == LAPIC_PAGE_GPA && vcpu_apic_has_page(vcpu);
 }
 
-static uint64_t all_ones(unsigned size_bytes)
-{
-	return size_bytes == 8 ? UINT64_MAX : (1ull << (8 * size_bytes)) - 1;
-}
-
 static uint64_t read_device(struct vcpu *vcpu, uint64_t at, unsigned size_bytes)
 {
 	if (is_apic_page(vcpu, at))
-		return vcpu_apic_page_read(vcpu, (uint32_t)(at % PAGE_BYTES)) & all_ones(size_bytes);
+		return vcpu_apic_page_read(vcpu, (uint32_t)(at % PAGE_BYTES)) & exit_all_ones(size_bytes);
 	vcpu->stats.unanswered++;
-	return all_ones(size_bytes);
+	return exit_all_ones(size_bytes);
 }
 
 static void write_device(struct vcpu *vcpu, uint64_t at, uint64_t value)

@@ -84,7 +84,7 @@ static enum exit_action string_io(struct percpu *cpu, struct vcpu *vcpu, struct 
 enum exit_action exit_io(struct percpu *cpu, struct vcpu *vcpu)
 {
 	const struct exit_io io = decode(vmread(VMCS_EXIT_QUALIFICATION));
-	const uint32_t out = (uint32_t)vcpu->regs.gpr[GPR_RAX] & (uint32_t)(UINT32_MAX >> (32 - 8 * io.size_bytes));
+	const uint32_t out = (uint32_t)(vcpu->regs.gpr[GPR_RAX] & exit_all_ones(io.size_bytes));
 	enum exit_action action;
 
 	if (io.is_string) {

@@ -42,11 +42,12 @@ static enum exit_action read_apic(struct vcpu *vcpu, uint32_t msr)
 enum exit_action exit_rdmsr(struct percpu *cpu, struct vcpu *vcpu)
 {
 	const uint32_t msr = (uint32_t)vcpu->regs.gpr[GPR_RCX];
-	const struct msr_rule *rule = rule_of(vcpu);
 	uint64_t value;
 
 	if (vcpu_apic_has_msr(msr))
 		return read_apic(vcpu, msr);
+
+	const struct msr_rule *rule = rule_of(vcpu);
 
 	switch (rule == NULL ? MSR_GP : rule->read) {
 	case MSR_CONSTANT:
@@ -68,7 +69,7 @@ enum exit_action exit_rdmsr(struct percpu *cpu, struct vcpu *vcpu)
 		value = vcpu->pat;
 		break;
 	case MSR_TSC:
-		value = rdtsc() + vm_tsc_offset(vcpu->vm);
+		value = vm_tsc(vcpu->vm);
 		break;
 	default:
 		return refuse(vcpu);
@@ -89,12 +90,14 @@ static bool write_efer(struct vcpu *vcpu, uint64_t value)
 
 enum exit_action exit_wrmsr(struct vcpu *vcpu)
 {
-	const struct msr_rule *rule = rule_of(vcpu);
 	const uint64_t value = vcpu_edx_eax(vcpu);
 	const uint32_t msr = (uint32_t)vcpu->regs.gpr[GPR_RCX];
 
 	if (vcpu_apic_has_msr(msr))
 		return vcpu_apic_wrmsr(vcpu, msr, value) ? done(vcpu) : refuse(vcpu);
+
+	const struct msr_rule *rule = rule_of(vcpu);
+
 	if (rule == NULL || !msr_policy_write_valid(rule, &vcpu->vm->model, value))
 		return refuse(vcpu);
 	switch (rule->write) {

@@ -77,6 +77,7 @@ static void start(void)
 	if (percpus[0].vmx_missing == NULL)
 		vcpu_cpuid_init(&percpus[0].vmx_config);
 	regime_init(&machine, &options.knobs);
+	trace_init(&machine);
 	audit_init();
 	report_machine();
 	command_assumed_lines();

@@ -3,6 +3,7 @@
 #include "arch/defs/power.h"
 #include "arch/defs/uart.h"
 #include "hv/console.h"
+#include "hv/exit.h"
 #include "hv/vm.h"
 
 static const char shutdown_word[] = BOCHS_SHUTDOWN_TEXT;
@@ -68,11 +69,6 @@ static bool uart_write(struct vm *vm, unsigned reg, uint8_t value)
 	return false;
 }
 
-static uint32_t all_ones(unsigned size_bytes)
-{
-	return size_bytes == 4 ? UINT32_MAX : (1u << (8 * size_bytes)) - 1;
-}
-
 /* A wider access to the UART is as many bytes at successive ports; beyond them nothing answers. */
 static uint32_t uart_read_wide(struct vm *vm, uint16_t port, unsigned size_bytes)
 {
@@ -114,7 +110,7 @@ uint32_t port_read(struct vcpu *vcpu, uint16_t port, unsigned size_bytes)
 	if (is_uart(port))
 		return uart_read_wide(vcpu->vm, port, size_bytes);
 	vcpu->stats.unanswered++;
-	return all_ones(size_bytes);
+	return (uint32_t)exit_all_ones(size_bytes);
 }
 
 bool port_write(struct vcpu *vcpu, uint16_t port, unsigned size_bytes, uint32_t value)

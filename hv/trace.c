@@ -67,6 +67,9 @@ void trace_commit(struct trace_ring *ring)
 
 /* ---- rows other than entries ---- */
 
+/* enum trace_machine: set once at boot. */
+static uint8_t machine_facts;
+
 /* Odd between begin and done of a `set`. Written by the console. */
 static _Atomic uint32_t changes;
 
@@ -168,15 +171,14 @@ void trace_knob(struct percpu *cpu, uint64_t gen, enum knob knob, uint8_t old, u
 	trace_state(cpu);
 }
 
-/* What does not change after boot. */
-static uint8_t machine_facts(const struct machine *machine)
+void trace_init(const struct machine *machine)
 {
 	const struct knobs defaults = knob_defaults();
 	const struct mitigation m = mitigation_select(machine, &defaults);
 
-	return (uint8_t)((m.l1d_needed ? TRACE_L1D_NEEDED : 0) | (m.verw ? TRACE_VERW_NEEDED : 0) |
-			 (m.mcu_opt_ctrl ? TRACE_MCU_OPT_CTRL : 0) |
-			 (m.fb_clear_dis != FB_CLEAR_DIS_OFF ? TRACE_FB_CLEAR_CTRL : 0));
+	machine_facts = (uint8_t)((m.l1d_needed ? TRACE_L1D_NEEDED : 0) | (m.verw ? TRACE_VERW_NEEDED : 0) |
+				  (m.mcu_opt_ctrl ? TRACE_MCU_OPT_CTRL : 0) |
+				  (m.fb_clear_dis != FB_CLEAR_DIS_OFF ? TRACE_FB_CLEAR_CTRL : 0));
 }
 
 void trace_state(struct percpu *cpu)
@@ -190,7 +192,7 @@ void trace_state(struct percpu *cpu)
 	const uint32_t changes_before = atomic_load_explicit(&changes, memory_order_seq_cst);
 	const struct regime *regime = regime_now();
 
-	row.state.machine = machine_facts(regime_machine());
+	row.state.machine = machine_facts;
 	row.state.fb_clear_dis = regime->mitigation.fb_clear_dis;
 	for (unsigned knob = 0; knob < KNOB_COUNT; knob++)
 		row.state.knob[knob] = regime->knobs.value[knob];

@@ -95,6 +95,10 @@ struct trace_ring {
  * <= until of the ack) may have come before it: no debt follows from it alone; the next state row knows. */
 #define TRACE_SKEW_TSC 64
 
+/* What state rows say of the machine. Once, before the first row is written. */
+struct machine;
+void trace_init(const struct machine *machine);
+
 /* rows is rounded up to a power of two. False without memory for them. */
 bool trace_ring_init(struct trace_ring *ring, uint64_t rows);
 

@@ -1,6 +1,5 @@
 #include "hv/vcpu_apic.h"
 
-#include "arch/cpu.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
 #include "arch/vmx.h"
@@ -12,11 +11,6 @@
 #define LAPIC_TSC_PER_COUNT 20
 
 #define WINDOWS (CPU_INTERRUPT_WINDOW_EXITING | CPU_NMI_WINDOW_EXITING)
-
-static uint64_t guest_tsc(const struct vm *vm)
-{
-	return rdtsc() + vm_tsc_offset(vm);
-}
 
 void vcpu_apic_reset(struct vcpu *vcpu)
 {
@@ -146,7 +140,7 @@ bool vcpu_apic_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 	if (msr == MSR_IA32_APIC_BASE)
 		*value = vcpu->lapic.base;
 	else
-		ok = lapic_rdmsr(&vcpu->lapic, msr, guest_tsc(vm), value);
+		ok = lapic_rdmsr(&vcpu->lapic, msr, vm_tsc(vm), value);
 	lock_release(&vm->apic_lock);
 	return ok;
 }
@@ -162,7 +156,7 @@ bool vcpu_apic_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	if (msr == MSR_IA32_APIC_BASE)
 		ok = lapic_base_write(&vcpu->lapic, value);
 	else
-		ok = lapic_wrmsr(&vcpu->lapic, msr, value, guest_tsc(vm), &effect);
+		ok = lapic_wrmsr(&vcpu->lapic, msr, value, vm_tsc(vm), &effect);
 	if (ok)
 		wake = apply(vcpu, &effect);
 	lock_release(&vm->apic_lock);
@@ -181,7 +175,7 @@ uint32_t vcpu_apic_page_read(struct vcpu *vcpu, uint32_t offset)
 	uint32_t value;
 
 	lock_acquire(&vm->apic_lock);
-	value = lapic_read(&vcpu->lapic, offset, guest_tsc(vm));
+	value = lapic_read(&vcpu->lapic, offset, vm_tsc(vm));
 	lock_release(&vm->apic_lock);
 	return value;
 }
@@ -193,7 +187,7 @@ void vcpu_apic_page_write(struct vcpu *vcpu, uint32_t offset, uint32_t value)
 	uint32_t wake;
 
 	lock_acquire(&vm->apic_lock);
-	effect = lapic_write(&vcpu->lapic, offset, value, guest_tsc(vm));
+	effect = lapic_write(&vcpu->lapic, offset, value, vm_tsc(vm));
 	wake = apply(vcpu, &effect);
 	lock_release(&vm->apic_lock);
 	tell(vm, wake);
@@ -306,7 +300,7 @@ enum exit_action vcpu_apic_deliver(struct percpu *cpu, struct vcpu *vcpu)
 		lapic_init(&vcpu->lapic);
 		vcpu_reset_init(cpu, vcpu);
 	}
-	if (vcpu->signals == 0 && waits_after_init) {
+	if (waits_after_init) {
 		atomic_store_explicit(&vcpu->wait, VCPU_WAITS_FOR_SIPI, memory_order_release);
 		action = EXIT_LEAVE;
 	} else {
@@ -347,7 +341,7 @@ void vcpu_apic_set_tsc(struct vm *vm, uint64_t value)
 {
 	lock_acquire(&vm->apic_lock);
 
-	const uint64_t delta = value - guest_tsc(vm);
+	const uint64_t delta = value - vm_tsc(vm);
 
 	atomic_fetch_add_explicit(&vm->tsc_offset, delta, memory_order_relaxed);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)

@@ -236,8 +236,8 @@ void *vm_memory(const struct vm *vm, gpa_t at, uint64_t bytes)
 	uint64_t offset = at.v;
 	uint64_t end = low_bytes;
 
-	if (at.v >= VM_HIGH_MEMORY) {
-		offset = at.v - VM_HIGH_MEMORY + low_bytes;
+	if (at.v >= MULTIBOOT1_HIGH_MEMORY_START) {
+		offset = at.v - MULTIBOOT1_HIGH_MEMORY_START + low_bytes;
 		end = vm->memory_bytes;
 	}
 	if (offset > end || bytes > end - offset)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "arch/address.h"
+#include "arch/cpu.h"
 #include "arch/ept.h"
 #include "hv/boot_info.h"
 #include "hv/lock.h"
@@ -105,6 +106,12 @@ void vm_caps_force_all(bool flushing);
 static inline uint64_t vm_tsc_offset(const struct vm *vm)
 {
 	return atomic_load_explicit(&vm->tsc_offset, memory_order_relaxed);
+}
+
+/* The VM's time now. */
+static inline uint64_t vm_tsc(const struct vm *vm)
+{
+	return rdtsc() + vm_tsc_offset(vm);
 }
 
 /* Bytes [gpa, gpa + bytes) of guest memory, NULL if not all of it is RAM. The caller notes WHY_HOST (hv/exit.h). */

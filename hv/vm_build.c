@@ -88,7 +88,7 @@ static const char *take_memory(struct vm *vm)
 	const uint64_t low = vm_low_bytes(vm);
 
 	if (!ept_map(&vm->ept, gpa(0), vm->memory, low, &ept_pages) ||
-	    !ept_map(&vm->ept, gpa(VM_HIGH_MEMORY), hpa(vm->memory.v + low), bytes - low, &ept_pages))
+	    !ept_map(&vm->ept, gpa(MULTIBOOT1_HIGH_MEMORY_START), hpa(vm->memory.v + low), bytes - low, &ept_pages))
 		return "memory: none left for page tables";
 	vm->msr_bitmap = pages_take_one();
 	if (vm->msr_bitmap.v == 0)

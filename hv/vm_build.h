@@ -4,15 +4,14 @@
 
 #include <stdint.h>
 
+#include "hv/policy/multiboot1.h"
 #include "hv/vm.h"
 
-/* Guest RAM is [0, 3 GiB) and, what is more, from 4 GiB up: the addresses between belong to devices. */
-#define VM_LOW_MEMORY_MAX (3ull << 30)
-#define VM_HIGH_MEMORY    (4ull << 30)
-
+/* Guest RAM is [0, MULTIBOOT1_LOW_MEMORY_END) and, what is more, from MULTIBOOT1_HIGH_MEMORY_START up: the addresses
+ * between belong to devices. */
 static inline uint64_t vm_low_bytes(const struct vm *vm)
 {
-	return vm->memory_bytes < VM_LOW_MEMORY_MAX ? vm->memory_bytes : VM_LOW_MEMORY_MAX;
+	return vm->memory_bytes < MULTIBOOT1_LOW_MEMORY_END ? vm->memory_bytes : MULTIBOOT1_LOW_MEMORY_END;
 }
 
 /* NULL, or why not; all that was taken has been given back then. */
