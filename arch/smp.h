@@ -1,4 +1,4 @@
-/* The local APIC as far as the hypervisor itself needs it, and the start of the other pCPUs. */
+/* The start of the other pCPUs. */
 #ifndef ARCH_SMP_H
 #define ARCH_SMP_H
 
@@ -7,21 +7,6 @@
 
 #include "arch/address.h"
 #include "arch/percpu.h"
-
-/* On each pCPU: x2APIC mode where the CPU has it, else xAPIC; masks the LVTs and software-enables the local APIC. */
-void apic_init(void);
-
-/* This pCPU's APIC id. */
-uint32_t apic_id(void);
-
-/* Sends an NMI to another pCPU. */
-void apic_send_nmi(uint32_t apic_id);
-
-/* Ends the interrupt that was acknowledged last. */
-void apic_eoi(void);
-
-/* Masks both 8259s and leaves them so. */
-void pic_mask_all(void);
 
 /* Gives the other pCPUs the page where they start in real mode: page-aligned, below 1 MiB, RAM, and theirs from now on
  * (it becomes executable and read-only). Once, after paging_init. */

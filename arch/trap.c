@@ -1,6 +1,7 @@
 /* The IDT, and what happens to an exception. The NMI never comes here: trap_entry.asm deals with it alone. */
 #include "arch/trap.h"
 
+#include "arch/defs/apic.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/segment.h"
 #include "arch/percpu.h"
@@ -11,7 +12,8 @@ struct idt_gate {
 
 /* arch/trap_entry.asm, arch/msr_safe.asm */
 extern const uint64_t trap_stubs[IDT_GATES];
-extern const char trap_nmi[], rdmsr_safe_access[], wrmsr_safe_access[], msr_safe_faulted[];
+extern const char trap_nmi[], trap_timer[], trap_spurious[], rdmsr_safe_access[], wrmsr_safe_access[],
+	msr_safe_faulted[];
 
 /* Called by trap_entry.asm. */
 void trap_dispatch(struct trap_frame *frame);
@@ -34,6 +36,8 @@ void trap_init(void)
 {
 	for (unsigned vector = 0; vector < IDT_GATES; vector++)
 		idt[vector] = gate_make(trap_stubs[vector], 0);
+	idt[APIC_TIMER_VECTOR] = gate_make((uintptr_t)trap_timer, 0);
+	idt[APIC_SPURIOUS_VECTOR] = gate_make((uintptr_t)trap_spurious, 0);
 	idt[EXC_NMI] = gate_make((uintptr_t)trap_nmi, ARCH_IST_NMI);
 	idt[EXC_DF] = gate_make(trap_stubs[EXC_DF], ARCH_IST_DF);
 	idt[EXC_MC] = gate_make(trap_stubs[EXC_MC], ARCH_IST_MC);

@@ -92,6 +92,20 @@ trap_nmi:
 	pop	rax
 	iretq
 
+; Interrupts are on only while a pCPU sleeps, and where apic_timer_disarm() lets in what came late.
+; Prototype: none; the gate of APIC_TIMER_VECTOR
+; In:        the CPU's frame on the stack; GS base = this pCPU's struct arch_percpu
+; Out:       timer_fired
+; Clobbers:  nothing
+; Stack:     -
+global trap_timer
+trap_timer:
+	mov	dword [gs:ARCH_PERCPU_TIMER_FIRED], 1
+; The gate of APIC_SPURIOUS_VECTOR: such an interrupt wants no EOI.
+global trap_spurious
+trap_spurious:
+	iretq
+
 ; void trap_nmi_unblock(void);
 ; In:       -
 ; Out:      NMIs are not blocked: IRET unblocks them wherever it goes

@@ -144,13 +144,15 @@ global vmx_enter_launch_verw
 vmx_enter_launch_verw:
 	ENTER_TAIL vmlaunch, verw
 
-	; Sleep is an entry into nothing. IF is 0: only an NMI wakes, and one that came before HLT has left already.
+	; Sleep is an entry into nothing. An NMI that came before HLT has left already; an interrupt of the local APIC's
+	; timer cannot come before HLT, for STI holds it back for one instruction.
 vmx_enter_idle:
 	test	r8d, PLAN_VERW
 	jz	vmx_enter_idle_halt
 	verw	[verw_operand]
 global vmx_enter_idle_halt
 vmx_enter_idle_halt:
+	sti
 	hlt
 	jmp	vmx_enter_restart
 global vmx_enter_window_end
@@ -165,10 +167,11 @@ vmx_enter_failed:
 	cmovc	eax, ecx
 	jmp	vmx_leave
 
-; An NMI came before the entry: nothing of the guest ran. The NMI handler comes here too.
+; An NMI came before the entry, or a sleep is over: nothing of the guest ran. The NMI handler comes here too.
 ; In: rsp as after the pushes of vmx_enter
 global vmx_enter_restart
 vmx_enter_restart:
+	cli					; it may have been a sleep
 	mov	eax, VMX_ENTER_NMI
 	jmp	vmx_leave
 

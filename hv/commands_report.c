@@ -143,9 +143,10 @@ enum command_status command_caps(const struct command_line *line)
 
 /* ---- cpus ---- */
 
+/* The idle one may still have a vCPU loaded, for when it wakes. */
 static void pcpu_row(const struct percpu *cpu)
 {
-	const struct vcpu *vcpu = atomic_load_explicit(&cpu->current, memory_order_acquire);
+	const struct vcpu *vcpu = cpu->idle ? NULL : atomic_load_explicit(&cpu->current, memory_order_acquire);
 	const bool failed = !cpu->started && !percpu_is_console(cpu);
 	char name[VCPU_NAME_BYTES] = "-", mcu[sizeof("0x0123456789abcdef")] = "absent";
 
@@ -153,11 +154,12 @@ static void pcpu_row(const struct percpu *cpu)
 		text_format(name, sizeof(name), "%s.%u", vcpu->vm->cfg.name, vcpu->index);
 	if (regime_now()->mitigation.mcu_opt_ctrl)
 		text_format(mcu, sizeof(mcu), "0x%lx", cpu->mcu_opt_ctrl);
-	console_line("cpu %u apic=%u state=%s vcpu=%s mcu_opt_ctrl=%s", cpu->arch.index, cpu->arch.apic_id,
+	console_line("cpu %u apic=%u state=%s vcpu=%s mcu_opt_ctrl=%s guest_ticks=%lu root_ticks=%lu idle_ticks=%lu",
+		     cpu->arch.index, cpu->arch.apic_id,
 		     failed         ? "failed"
 		     : vcpu != NULL ? "running"
 				    : "idle",
-		     name, mcu);
+		     name, mcu, cpu->guest_ticks, cpu->root_ticks, cpu->idle_ticks);
 }
 
 enum command_status command_cpus(const struct command_line *line)
@@ -170,17 +172,29 @@ enum command_status command_cpus(const struct command_line *line)
 
 /* ---- stats ---- */
 
+/* Of one pCPU's time since the VM's start, in tenths of a percent. */
+static uint64_t share_of(const struct vcpu *vcpu)
+{
+	const uint64_t elapsed = rdtsc() - vcpu->vm->began_tsc;
+	const uint64_t used = vcpu->stats.guest_ticks + vcpu->stats.root_ticks;
+
+	return elapsed < 1000 ? 0 : used / (elapsed / 1000);
+}
+
 static void stats_rows(const struct vcpu *vcpu)
 {
+	const uint64_t share = share_of(vcpu);
 	const struct vcpu_stats *s = &vcpu->stats;
 	const char *name = vcpu->vm->cfg.name;
 	char buffer[32];
 
 	console_line(
 		"vcpu %s.%u entries=%lu exits=%lu l1d_flush_msr=%lu l1d_flush_soft=%lu l1d_flush_skipped=%lu verw=%lu "
-		"mcu_opt_ctrl_reads=%lu mcu_opt_ctrl_writes=%lu ibpb=%lu unanswered=%lu",
+		"mcu_opt_ctrl_reads=%lu mcu_opt_ctrl_writes=%lu ibpb=%lu unanswered=%lu guest_ticks=%lu "
+		"root_ticks=%lu share=%lu.%lu%%",
 		name, vcpu->index, s->entries, s->exits, s->l1d_flush_msr, s->l1d_flush_soft, s->l1d_flush_skipped,
-		s->verw, s->mcu_opt_ctrl_reads, s->mcu_opt_ctrl_writes, s->ibpb, s->unanswered);
+		s->verw, s->mcu_opt_ctrl_reads, s->mcu_opt_ctrl_writes, s->ibpb, s->unanswered, s->guest_ticks,
+		s->root_ticks, share / 10, share % 10);
 	for (unsigned reason = 0; reason < EXIT_REASON_COUNT; reason++)
 		if (s->exit[reason] != 0)
 			console_line("exit %s.%u reason=%s count=%lu", name, vcpu->index,

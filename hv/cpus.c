@@ -1,6 +1,7 @@
 #include "hv/cpus.h"
 
 #include "arch/acpi.h"
+#include "arch/apic.h"
 #include "arch/cpu.h"
 #include "arch/paging.h"
 #include "arch/smp.h"

@@ -3,6 +3,7 @@
 #include "arch/defs/cr.h"
 #include "arch/vmx.h"
 #include "hv/policy/text.h"
+#include "hv/sched.h"
 #include "hv/vcpu_apic.h"
 #include "hv/vm.h"
 
@@ -74,6 +75,11 @@ enum exit_action exit_handle(struct percpu *cpu, struct vcpu *vcpu)
 	case EXIT_NMI_WINDOW:
 		return vcpu_apic_window(vcpu);
 	case EXIT_PREEMPTION_TIMER:
+		/* vcpu_run() looks whether it was for the slice or for a timer of the guest. */
+		cpu->timer_armed_tsc = 0;
+		return EXIT_RESUME;
+	case EXIT_PAUSE:
+		sched_yield(cpu);
 		return EXIT_LEAVE;
 	case EXIT_CPUID:
 		return exit_cpuid(vcpu);

@@ -1,7 +1,7 @@
 /* Exits for events: NMIs and interrupts of the host, and the exceptions of guests that are not left to the guest. */
+#include "arch/apic.h"
 #include "arch/cpu.h"
 #include "arch/defs/cr.h"
-#include "arch/smp.h"
 #include "arch/trap.h"
 #include "arch/vmx.h"
 #include "hv/exit.h"

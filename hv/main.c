@@ -1,11 +1,11 @@
 #include "hv/main.h"
 
 #include "arch/acpi.h"
+#include "arch/apic.h"
 #include "arch/cpu.h"
 #include "arch/paging.h"
 #include "arch/power.h"
 #include "arch/serial.h"
-#include "arch/smp.h"
 #include "arch/trap.h"
 #include "arch/tsc.h"
 #include "hv/audit.h"
@@ -72,6 +72,7 @@ static void report_machine(void)
 /* On pCPU 0's own stack, with all of memory in reach. */
 static void start(void)
 {
+	apic_timer_init();
 	cpus_start(boot_info, &machine);
 	find_power();
 	if (percpus[0].vmx_missing == NULL)

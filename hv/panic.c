@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/apic.h"
 #include "arch/cpu.h"
 #include "arch/defs/msr.h"
-#include "arch/smp.h"
 #include "arch/trap.h"
 #include "arch/tsc.h"
 #include "hv/console.h"

@@ -37,7 +37,15 @@ struct percpu {
 	uint64_t spec_ctrl;    /* what IA32_SPEC_CTRL holds in root mode, where there is such */
 	uint64_t tsx_ctrl;     /* what boot found in IA32_TSX_CTRL, if has_tsx_ctrl */
 	bool has_tsx_ctrl;
-	uint64_t quantum_end_tsc;                                        /* of the current vCPU */
+	uint64_t quantum_end_tsc; /* of the current vCPU */
+	uint64_t sleep_until_tsc; /* nobody's timer that this pCPU could see to is due before */
+	uint64_t timer_armed_tsc; /* what the preemption timer of the current vCPU stands for; 0: nothing */
+
+	/* Where the time went, in TSC ticks since sched_loop(); all before account_tsc is in one of the three. Root mode
+	 * is what is neither guest nor sleep. */
+	uint64_t account_tsc;
+	uint64_t guest_ticks, root_ticks, idle_ticks;
+
 	struct vmx_msr_entry entry_list[2] __attribute__((aligned(16))); /* hv/msr_lists.h */
 	struct vmx_msr_entry exit_list[1] __attribute__((aligned(16)));
 	uint32_t entry_list_msrs; /* enum cpu_msr: what the VM-entry area takes here */

@@ -1,8 +1,8 @@
 #include "hv/provoke.h"
 
+#include "arch/apic.h"
 #include "arch/cpu.h"
 #include "arch/defs/cr.h"
-#include "arch/smp.h"
 #include "arch/vmx.h"
 
 /* NMIs come after pauses of 0 to GAP_TURNS - 1 turns, so that they fall everywhere. */

@@ -2,8 +2,8 @@
 
 #include <stdatomic.h>
 
+#include "arch/apic.h"
 #include "arch/cpu.h"
-#include "arch/smp.h"
 #include "arch/tsc.h"
 #include "hv/handshake.h"
 #include "hv/percpu.h"

@@ -1,7 +1,7 @@
 #include "hv/sched.h"
 
+#include "arch/apic.h"
 #include "arch/cpu.h"
-#include "arch/smp.h"
 #include "arch/tsc.h"
 #include "hv/audit.h"
 #include "hv/console.h"
@@ -30,16 +30,29 @@ static bool vm_may_run(const struct percpu *cpu, const struct vm *vm)
 	       (vm->cfg.cpus >> cpu->arch.index & 1) != 0;
 }
 
-static bool wants_to_run(const struct vcpu *vcpu)
+static uint64_t timer_of(const struct vcpu *vcpu)
 {
-	return atomic_load_explicit(&vcpu->wait, memory_order_acquire) == VCPU_RUNS;
+	return atomic_load_explicit(&vcpu->timer_tsc, memory_order_acquire);
 }
+
+/* One whose timer is due gets a pCPU even in HLT: the pCPU that has it lets the timer fire. */
+static bool wants_to_run(const struct vcpu *vcpu, uint64_t now_tsc)
+{
+	const uint8_t wait = atomic_load_explicit(&vcpu->wait, memory_order_acquire);
+
+	return wait == VCPU_RUNS || (wait == VCPU_HALTED && timer_of(vcpu) <= now_tsc);
+}
+
+struct choice {
+	struct vcpu *vcpu;  /* NULL: none */
+	uint64_t timer_tsc; /* the first timer of those that wait and no other pCPU has */
+};
 
 /* The vCPU that was picked longest ago among those that may run here and that no other pCPU has. A VM's vCPUs are
  * looked at only while it runs: whoever takes it apart changes its state first and then waits for this lock. */
-static struct vcpu *longest_waiting(const struct percpu *cpu)
+static struct choice longest_waiting(const struct percpu *cpu, uint64_t now_tsc)
 {
-	struct vcpu *best = NULL;
+	struct choice best = {.timer_tsc = VCPU_TIMER_NEVER};
 
 	for (uint32_t v = 0; v < vm_count; v++) {
 		for (uint32_t i = 0; vm_may_run(cpu, &vms[v]) && i < vms[v].vcpu_count; i++) {
@@ -47,8 +60,13 @@ static struct vcpu *longest_waiting(const struct percpu *cpu)
 
 			if (vcpu->cpu != VCPU_NOWHERE && vcpu->cpu != cpu->arch.index)
 				continue;
-			if (wants_to_run(vcpu) && (best == NULL || vcpu->scheduled < best->scheduled))
-				best = vcpu;
+			if (!wants_to_run(vcpu, now_tsc)) {
+				const uint64_t timer_tsc = timer_of(vcpu);
+
+				best.timer_tsc = timer_tsc < best.timer_tsc ? timer_tsc : best.timer_tsc;
+			} else if (best.vcpu == NULL || vcpu->scheduled < best.vcpu->scheduled) {
+				best.vcpu = vcpu;
+			}
 		}
 	}
 	return best;
@@ -58,26 +76,28 @@ static struct vcpu *longest_waiting(const struct percpu *cpu)
 static struct vcpu *pick(struct percpu *cpu, uint64_t now_tsc)
 {
 	struct vcpu *current = atomic_load_explicit(&cpu->current, memory_order_relaxed);
-	struct vcpu *next;
+	struct choice next;
 
-	if (current != NULL && now_tsc < cpu->quantum_end_tsc && vm_may_run(cpu, current->vm) && wants_to_run(current))
+	if (current != NULL && now_tsc < cpu->quantum_end_tsc && vm_may_run(cpu, current->vm) &&
+	    wants_to_run(current, now_tsc))
 		return current;
 	lock_acquire(&lock);
-	next = longest_waiting(cpu);
-	cpu->idle = next == NULL;
-	if (next != NULL) {
-		next->cpu = cpu->arch.index;
-		next->scheduled = ++picks;
+	next = longest_waiting(cpu, now_tsc);
+	cpu->idle = next.vcpu == NULL;
+	if (next.vcpu != NULL) {
+		next.vcpu->cpu = cpu->arch.index;
+		next.vcpu->scheduled = ++picks;
 	}
 	lock_release(&lock);
 	cpu->quantum_end_tsc = now_tsc + tsc_of_us(QUANTUM_US);
-	return next;
+	cpu->sleep_until_tsc = next.timer_tsc;
+	return next.vcpu;
 }
 
-/* A pCPU that sleeps and might run this vCPU; NULL if there is none. Under the lock. */
+/* A pCPU that sleeps and might run this vCPU, now or when its timer is due; NULL if there is none. Under the lock. */
 static const struct percpu *idle_for(const struct vcpu *vcpu)
 {
-	if (!wants_to_run(vcpu))
+	if (!wants_to_run(vcpu, 0) && timer_of(vcpu) == VCPU_TIMER_NEVER)
 		return NULL;
 	for (uint32_t i = 0; i < percpu_count; i++)
 		if (percpus[i].idle && &percpus[i] != percpu_this() && vm_may_run(&percpus[i], vcpu->vm))
@@ -112,18 +132,31 @@ static void switch_to(struct percpu *cpu, struct vcpu *next)
 		vcpu_load(cpu, next);
 }
 
-static void idle(struct percpu *cpu)
+static uint64_t earlier(uint64_t a_tsc, uint64_t b_tsc)
 {
-	if (percpu_is_console(cpu) || !cpu->vmx_on) {
+	return a_tsc < b_tsc ? a_tsc : b_tsc;
+}
+
+/* Nobody wants to run. The vCPU that ran last stays loaded, for it will often be the next one, too; unless its VM no
+ * longer runs. */
+static void idle(struct percpu *cpu, uint64_t now_tsc)
+{
+	const struct vcpu *current = atomic_load_explicit(&cpu->current, memory_order_relaxed);
+
+	if (!cpu->vmx_on) {
 		handshake_leave(&cpu->handshake);
 		cpu_pause();
-	} else {
-		vcpu_run_idle(cpu);
+		return;
 	}
+	if (current != NULL && !vm_may_run(cpu, current->vm))
+		switch_to(cpu, NULL);
+	vcpu_run_idle(cpu, percpu_is_console(cpu) ? earlier(cpu->sleep_until_tsc, now_tsc + tsc_of_us(CONSOLE_US))
+						  : cpu->sleep_until_tsc);
 }
 
 _Noreturn void sched_loop(struct percpu *cpu)
 {
+	cpu->account_tsc = rdtsc();
 	for (;;) {
 		/* Before looking for work: an NMI from here on ends the sleep that is entered when there is none. */
 		cpu->arch.nmi_pending = 0;
@@ -139,18 +172,20 @@ _Noreturn void sched_loop(struct percpu *cpu)
 		const uint64_t now_tsc = rdtsc();
 		struct vcpu *next = cpu->vmx_on ? pick(cpu, now_tsc) : NULL;
 
-		switch_to(cpu, next);
 		if (next == NULL) {
-			idle(cpu);
+			idle(cpu, now_tsc);
 			continue;
 		}
-
-		uint64_t until_tsc = cpu->quantum_end_tsc;
-
-		if (percpu_is_console(cpu) && until_tsc > now_tsc + tsc_of_us(CONSOLE_US))
-			until_tsc = now_tsc + tsc_of_us(CONSOLE_US);
-		vcpu_run(cpu, next, until_tsc);
+		switch_to(cpu, next);
+		vcpu_run(cpu, next,
+			 percpu_is_console(cpu) ? earlier(cpu->quantum_end_tsc, now_tsc + tsc_of_us(CONSOLE_US))
+						: cpu->quantum_end_tsc);
 	}
+}
+
+void sched_yield(struct percpu *cpu)
+{
+	cpu->quantum_end_tsc = 0;
 }
 
 static bool is_held(const struct vm *vm)

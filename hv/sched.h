@@ -11,6 +11,9 @@ _Noreturn void sched_loop(struct percpu *cpu);
 /* Returns once no pCPU holds a vCPU of this VM, whose state the caller has changed from VM_RUNNING. Console only. */
 void sched_quiesce(struct vm *vm);
 
+/* The vCPU that runs here waits for another one: whoever has waited longest goes first. */
+void sched_yield(struct percpu *cpu);
+
 /* Something has come for this vCPU: the pCPU that has it looks before the next entry; if none has it, sleeping pCPUs
  * look for work. Any pCPU; not under the VM's apic_lock. */
 void sched_kick(const struct vcpu *vcpu);

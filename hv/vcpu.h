@@ -13,7 +13,8 @@
 #include "arch/defs/vmx.h"
 #include "hv/policy/lapic.h"
 
-#define VCPU_NOWHERE UINT32_MAX
+#define VCPU_NOWHERE     UINT32_MAX
+#define VCPU_TIMER_NEVER UINT64_MAX
 
 /* Why the entry path must look closer; set by any pCPU. */
 enum vcpu_attention {
@@ -31,6 +32,7 @@ struct vcpu_stats {
 	uint64_t mcu_opt_ctrl_reads, mcu_opt_ctrl_writes;
 	uint64_t ibpb;
 	uint64_t unanswered; /* accesses to ports and addresses that nothing answers */
+	uint64_t guest_ticks, root_ticks; /* TSC ticks in the guest, and from its exits to the entries after them */
 	uint64_t exit[EXIT_REASON_COUNT];
 };
 
@@ -58,7 +60,12 @@ struct vcpu_snapshot {
 enum vcpu_wait { VCPU_RUNS, VCPU_HALTED, VCPU_WAITS_FOR_SIPI };
 
 /* What has come for a vCPU besides interrupts. */
-enum vcpu_signal { SIGNAL_NMI = 1u << 0, SIGNAL_INIT = 1u << 1, SIGNAL_SIPI = 1u << 2 };
+enum vcpu_signal {
+	SIGNAL_NMI = 1u << 0,
+	SIGNAL_INIT = 1u << 1,
+	SIGNAL_SIPI = 1u << 2,
+	SIGNAL_EXTINT = 1u << 3, /* the I/O APIC says: take the 8259s' interrupt */
+};
 
 struct vcpu {
 	struct guest_regs regs;
@@ -70,12 +77,14 @@ struct vcpu {
 	_Atomic uint32_t attention; /* enum vcpu_attention; set by anybody, cleared by the owner */
 	_Atomic uint8_t provoked;   /* enum provoked */
 	_Atomic uint8_t wait;       /* enum vcpu_wait; read by the scheduler on any pCPU */
+	_Atomic uint64_t timer_tsc; /* the host's TSC when a timer of it is due; under the VM's apic_lock, read anywhere */
 	uint32_t cpu;               /* the pCPU that has it, VCPU_NOWHERE; under the scheduler's lock */
 	uint32_t last_cpu;          /* where it ran last; VCPU_NOWHERE: never */
 	uint64_t scheduled;         /* when it was picked last, in picks; under the scheduler's lock */
 	uint64_t tsc_offset;        /* what the VMCS holds of the VM's */
 	uint32_t list_steps;        /* enum plan_step: what the counts of its MSR-load areas stand for */
 	struct vcpu_event event;
+	bool event_is_extint; /* the last interrupt injected came from the 8259s */
 	struct vcpu_switched switched;
 	uint64_t spec_ctrl, tsx_ctrl, pat, xcr0;
 	uint8_t shutdown_letters;     /* of port 0x8900 seen so far */
@@ -85,6 +94,7 @@ struct vcpu {
 	struct lapic lapic;
 	uint8_t signals; /* enum vcpu_signal */
 	uint8_t sipi_vector;
+	int16_t extint_vector; /* acknowledged at the 8259s and not yet delivered; -1: none */
 	bool halt_interrupts; /* in HLT with RFLAGS.IF set */
 	bool halt_nmis;       /* in HLT, and no NMI is being handled */
 

@@ -1,8 +1,10 @@
 #include "hv/vcpu_apic.h"
 
+#include "arch/defs/apic.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
 #include "arch/vmx.h"
+#include "hv/platform.h"
 #include "hv/sched.h"
 #include "hv/vcpu_reset.h"
 #include "hv/vm.h"
@@ -12,33 +14,77 @@
 
 #define WINDOWS (CPU_INTERRUPT_WINDOW_EXITING | CPU_NMI_WINDOW_EXITING)
 
-void vcpu_apic_reset(struct vcpu *vcpu)
-{
-	lapic_reset(&vcpu->lapic, vcpu->index, vcpu->index == 0, LAPIC_TSC_PER_COUNT);
-	atomic_store_explicit(&vcpu->wait, vcpu->index == 0 ? VCPU_RUNS : VCPU_WAITS_FOR_SIPI, memory_order_relaxed);
-}
-
-/* Under the lock from here to unlocked functions: "wake" collects who must be told once it is released. */
+/* No vector of the 8259s is held for the vCPU. */
+#define NO_VECTOR (-1)
 
 static void note_event(struct vcpu *vcpu)
 {
 	atomic_fetch_or_explicit(&vcpu->attention, ATTENTION_EVENT, memory_order_release);
 }
 
+void vcpu_apic_lock(struct vm *vm)
+{
+	lock_acquire(&vm->apic_lock);
+}
+
+void vcpu_apic_unlock(struct vm *vm)
+{
+	const struct vcpu *here = atomic_load_explicit(&percpu_this()->current, memory_order_relaxed);
+	const uint32_t wake = vm->wake;
+
+	vm->wake = 0;
+	lock_release(&vm->apic_lock);
+	/* The vCPU that is loaded here looks before its next entry anyway. */
+	for (uint32_t i = 0; wake >> i != 0; i++)
+		if ((wake >> i & 1) && vm->vcpus[i] != here)
+			sched_kick(vm->vcpus[i]);
+}
+
+void vcpu_apic_reset(struct vcpu *vcpu)
+{
+	lapic_reset(&vcpu->lapic, vcpu->index, vcpu->index == 0, LAPIC_TSC_PER_COUNT);
+	vcpu->extint_vector = NO_VECTOR;
+	atomic_store_explicit(&vcpu->timer_tsc, VCPU_TIMER_NEVER, memory_order_relaxed);
+	atomic_store_explicit(&vcpu->wait, vcpu->index == 0 ? VCPU_RUNS : VCPU_WAITS_FOR_SIPI, memory_order_relaxed);
+	note_event(vcpu);
+}
+
+/* ---- what comes for a vCPU; under the lock ---- */
+
+/* The 8259s' interrupts reach vCPU 0 past its local APIC, if that is off or lets them through (SDM vol. 3A, "Local
+ * Vector Table", "Local APIC Status and Location"). Others get them where the I/O APIC says so. */
+static bool takes_extint(const struct vcpu *vcpu)
+{
+	const uint32_t lint0 = vcpu->lapic.lvt[LAPIC_LVT_LINT0];
+
+	if (vcpu->signals & SIGNAL_EXTINT)
+		return true;
+	return vcpu->index == 0 && (!(vcpu->lapic.base & APIC_BASE_ENABLE) ||
+				    (lint0 & (APIC_LVT_MASKED | APIC_LVT_DELIVERY)) == APIC_LVT_DELIVERY_EXTINT);
+}
+
+static bool extint_pending(const struct vcpu *vcpu)
+{
+	return vcpu->extint_vector != NO_VECTOR || (platform_extint(vcpu->vm) && takes_extint(vcpu));
+}
+
 static bool ends_halt(const struct vcpu *vcpu)
 {
 	const uint8_t signals = vcpu->halt_nmis ? vcpu->signals : vcpu->signals & (uint8_t)~SIGNAL_NMI;
 
-	return signals != 0 || (vcpu->halt_interrupts && lapic_pending(&vcpu->lapic) >= 0);
+	if (signals & (uint8_t)~SIGNAL_EXTINT)
+		return true;
+	return vcpu->halt_interrupts && (lapic_pending(&vcpu->lapic) >= 0 || extint_pending(vcpu));
 }
 
-/* Something has come for the vCPU. True: its pCPU, or one that looks for work, must be told. */
-static bool arrived(struct vcpu *vcpu)
+/* Something has come for the vCPU: its pCPU, or one that looks for work, is told when the lock is released. */
+static void arrived(struct vcpu *vcpu)
 {
 	note_event(vcpu);
 	if (atomic_load_explicit(&vcpu->wait, memory_order_relaxed) == VCPU_HALTED && ends_halt(vcpu))
 		atomic_store_explicit(&vcpu->wait, VCPU_RUNS, memory_order_release);
-	return atomic_load_explicit(&vcpu->wait, memory_order_relaxed) == VCPU_RUNS;
+	if (atomic_load_explicit(&vcpu->wait, memory_order_relaxed) == VCPU_RUNS)
+		vcpu->vm->wake |= 1u << vcpu->index;
 }
 
 static bool waits_for_sipi(const struct vcpu *vcpu)
@@ -47,54 +93,62 @@ static bool waits_for_sipi(const struct vcpu *vcpu)
 }
 
 /* INIT takes the place of all that came before it; one that waits for SIPI goes on waiting. */
-static bool init(struct vcpu *vcpu)
+static void init(struct vcpu *vcpu)
 {
 	vcpu->signals = waits_for_sipi(vcpu) ? 0 : SIGNAL_INIT;
-	return vcpu->signals != 0 && arrived(vcpu);
+	if (vcpu->signals != 0)
+		arrived(vcpu);
 }
 
 /* SIPI counts for one that waits for it, or will as soon as it has looked at its INIT. */
-static bool start_up(struct vcpu *vcpu, uint8_t vector)
+static void start_up(struct vcpu *vcpu, uint8_t vector)
 {
 	if (!waits_for_sipi(vcpu) && !(vcpu->signals & SIGNAL_INIT))
-		return false;
+		return;
 	vcpu->sipi_vector = vector;
 	vcpu->signals |= SIGNAL_SIPI;
 	if (waits_for_sipi(vcpu))
 		atomic_store_explicit(&vcpu->wait, VCPU_RUNS, memory_order_release);
-	return arrived(vcpu);
+	arrived(vcpu);
 }
 
-static bool nmi(struct vcpu *vcpu)
+static void signal(struct vcpu *vcpu, enum vcpu_signal which)
 {
 	if (waits_for_sipi(vcpu))
-		return false;
-	vcpu->signals |= SIGNAL_NMI;
-	return arrived(vcpu);
+		return;
+	vcpu->signals |= (uint8_t)which;
+	arrived(vcpu);
 }
 
-static bool receive(struct vcpu *vcpu, const struct lapic_ipi *ipi)
+static void receive(struct vcpu *vcpu, const struct lapic_ipi *ipi, bool level)
 {
 	switch (ipi->delivery) {
 	case LAPIC_FIXED:
 	case LAPIC_LOWEST:
-		return lapic_accept(&vcpu->lapic, ipi->vector, false) && arrived(vcpu);
+		if (lapic_accept(&vcpu->lapic, ipi->vector, level))
+			arrived(vcpu);
+		break;
 	case LAPIC_NMI:
-		return nmi(vcpu);
+		signal(vcpu, SIGNAL_NMI);
+		break;
 	case LAPIC_INIT:
-		return init(vcpu);
+		init(vcpu);
+		break;
 	case LAPIC_SIPI:
-		return start_up(vcpu, ipi->vector);
-	default:
-		return false;
+		start_up(vcpu, ipi->vector);
+		break;
+	case LAPIC_EXTINT:
+		signal(vcpu, SIGNAL_EXTINT);
+		break;
+	case LAPIC_SMI: /* guests have no SMM */
+		break;
 	}
 }
 
-/* Delivers to all targets, or to the one of least priority; the mask of vCPUs to be told. */
-static uint32_t deliver_ipi(struct vm *vm, const struct lapic_ipi *ipi, uint32_t sender)
+/* To all targets, or to the one of least priority. */
+static void deliver_message(struct vm *vm, const struct lapic_ipi *ipi, uint32_t sender, bool level)
 {
 	struct vcpu *least = NULL;
-	uint32_t wake = 0;
 
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *target = vm->vcpus[i];
@@ -102,33 +156,88 @@ static uint32_t deliver_ipi(struct vm *vm, const struct lapic_ipi *ipi, uint32_t
 		if (!lapic_is_target(&target->lapic, ipi, sender))
 			continue;
 		if (ipi->delivery != LAPIC_LOWEST)
-			wake |= (uint32_t)receive(target, ipi) << i;
+			receive(target, ipi, level);
 		else if (least == NULL || lapic_ppr(&target->lapic) < lapic_ppr(&least->lapic))
 			least = target;
 	}
 	if (least != NULL)
-		wake |= (uint32_t)receive(least, ipi) << least->index;
-	return wake;
+		receive(least, ipi, level);
 }
 
-/* A write of the vCPU's own: an IPI goes out, and its own priorities may have changed. */
-static uint32_t apply(struct vcpu *vcpu, const struct lapic_effect *effect)
+void vcpu_apic_message(struct vm *vm, const struct lapic_ipi *ipi, bool level)
+{
+	deliver_message(vm, ipi, LAPIC_NO_SENDER, level);
+}
+
+void vcpu_apic_extint(struct vm *vm)
+{
+	arrived(vm->vcpus[0]);
+}
+
+/* ---- timers; under the lock ---- */
+
+/* Computes anew when the next one is due. The machine's timers count as vCPU 0's. */
+static void timers_moved(struct vcpu *vcpu)
+{
+	const uint64_t now_tsc = rdtsc();
+	const uint64_t guest_tsc = now_tsc + vm_tsc_offset(vcpu->vm);
+	uint64_t left = lapic_timer_left(&vcpu->lapic, guest_tsc);
+
+	if (vcpu->index == 0) {
+		const uint64_t platform = platform_left(vcpu->vm, guest_tsc);
+
+		left = platform < left ? platform : left;
+	}
+	atomic_store_explicit(&vcpu->timer_tsc, left < VCPU_TIMER_NEVER - now_tsc ? now_tsc + left : VCPU_TIMER_NEVER,
+			      memory_order_release);
+	/* Whoever has it in a guest, or sleeps until its timer, looks again. */
+	vcpu->vm->wake |= 1u << vcpu->index;
+}
+
+static void fire_timers(struct vcpu *vcpu)
+{
+	const uint64_t guest_tsc = vm_tsc(vcpu->vm);
+
+	if (rdtsc() < atomic_load_explicit(&vcpu->timer_tsc, memory_order_relaxed))
+		return;
+	if (lapic_timer_fire(&vcpu->lapic, guest_tsc))
+		arrived(vcpu);
+	if (vcpu->index == 0)
+		platform_fire(vcpu->vm, guest_tsc);
+	timers_moved(vcpu);
+}
+
+void vcpu_apic_platform_timers(struct vm *vm)
+{
+	timers_moved(vm->vcpus[0]);
+}
+
+/* ---- accesses of the vCPU's own ---- */
+
+/* An IPI goes out, an interrupt has ended, the timer is another; and its own priorities may have changed. */
+static void apply(struct vcpu *vcpu, const struct lapic_effect *effect)
 {
 	note_event(vcpu);
-	return effect->kind == LAPIC_SEND ? deliver_ipi(vcpu->vm, &effect->ipi, vcpu->index) : 0;
-}
-
-/* Unlocked. The vCPU that is loaded here looks before its next entry anyway. */
-static void tell(struct vm *vm, uint32_t wake)
-{
-	for (uint32_t i = 0; i < vm->vcpu_count; i++)
-		if (wake >> i & 1)
-			sched_kick(vm->vcpus[i]);
+	switch (effect->kind) {
+	case LAPIC_SEND:
+		deliver_message(vcpu->vm, &effect->ipi, vcpu->index, false);
+		break;
+	case LAPIC_EOI:
+		if (effect->eoi_level)
+			platform_eoi(vcpu->vm, effect->eoi_vector);
+		break;
+	case LAPIC_TIMER:
+		timers_moved(vcpu);
+		break;
+	case LAPIC_NOTHING:
+		break;
+	}
 }
 
 bool vcpu_apic_has_msr(uint32_t msr)
 {
-	return msr == MSR_IA32_APIC_BASE || (msr >= MSR_IA32_X2APIC_FIRST && msr <= MSR_IA32_X2APIC_LAST);
+	return msr == MSR_IA32_APIC_BASE || msr == MSR_IA32_TSC_DEADLINE ||
+	       (msr >= MSR_IA32_X2APIC_FIRST && msr <= MSR_IA32_X2APIC_LAST);
 }
 
 bool vcpu_apic_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
@@ -136,12 +245,14 @@ bool vcpu_apic_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 	struct vm *vm = vcpu->vm;
 	bool ok = true;
 
-	lock_acquire(&vm->apic_lock);
+	vcpu_apic_lock(vm);
 	if (msr == MSR_IA32_APIC_BASE)
 		*value = vcpu->lapic.base;
+	else if (msr == MSR_IA32_TSC_DEADLINE)
+		*value = lapic_deadline_read(&vcpu->lapic, vm_tsc(vm));
 	else
 		ok = lapic_rdmsr(&vcpu->lapic, msr, vm_tsc(vm), value);
-	lock_release(&vm->apic_lock);
+	vcpu_apic_unlock(vm);
 	return ok;
 }
 
@@ -149,18 +260,20 @@ bool vcpu_apic_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	struct vm *vm = vcpu->vm;
 	struct lapic_effect effect = {.kind = LAPIC_NOTHING};
-	uint32_t wake = 0;
-	bool ok;
+	bool ok = true;
 
-	lock_acquire(&vm->apic_lock);
-	if (msr == MSR_IA32_APIC_BASE)
+	vcpu_apic_lock(vm);
+	if (msr == MSR_IA32_APIC_BASE) {
 		ok = lapic_base_write(&vcpu->lapic, value);
-	else
+		effect.kind = LAPIC_TIMER;
+	} else if (msr == MSR_IA32_TSC_DEADLINE) {
+		effect = lapic_deadline_write(&vcpu->lapic, value, vm_tsc(vm));
+	} else {
 		ok = lapic_wrmsr(&vcpu->lapic, msr, value, vm_tsc(vm), &effect);
+	}
 	if (ok)
-		wake = apply(vcpu, &effect);
-	lock_release(&vm->apic_lock);
-	tell(vm, wake);
+		apply(vcpu, &effect);
+	vcpu_apic_unlock(vm);
 	return ok;
 }
 
@@ -174,9 +287,9 @@ uint32_t vcpu_apic_page_read(struct vcpu *vcpu, uint32_t offset)
 	struct vm *vm = vcpu->vm;
 	uint32_t value;
 
-	lock_acquire(&vm->apic_lock);
+	vcpu_apic_lock(vm);
 	value = lapic_read(&vcpu->lapic, offset, vm_tsc(vm));
-	lock_release(&vm->apic_lock);
+	vcpu_apic_unlock(vm);
 	return value;
 }
 
@@ -184,13 +297,11 @@ void vcpu_apic_page_write(struct vcpu *vcpu, uint32_t offset, uint32_t value)
 {
 	struct vm *vm = vcpu->vm;
 	struct lapic_effect effect;
-	uint32_t wake;
 
-	lock_acquire(&vm->apic_lock);
+	vcpu_apic_lock(vm);
 	effect = lapic_write(&vcpu->lapic, offset, value, vm_tsc(vm));
-	wake = apply(vcpu, &effect);
-	lock_release(&vm->apic_lock);
-	tell(vm, wake);
+	apply(vcpu, &effect);
+	vcpu_apic_unlock(vm);
 }
 
 uint32_t vcpu_apic_cr8(struct vcpu *vcpu)
@@ -200,33 +311,36 @@ uint32_t vcpu_apic_cr8(struct vcpu *vcpu)
 
 void vcpu_apic_set_cr8(struct vcpu *vcpu, uint32_t cr8)
 {
-	lock_acquire(&vcpu->vm->apic_lock);
+	vcpu_apic_lock(vcpu->vm);
 	lapic_set_cr8(&vcpu->lapic, cr8);
 	note_event(vcpu);
-	lock_release(&vcpu->vm->apic_lock);
+	vcpu_apic_unlock(vcpu->vm);
 }
 
 void vcpu_apic_post(struct vcpu *vcpu, uint8_t vector)
 {
-	struct vm *vm = vcpu->vm;
-	bool wake;
+	vcpu_apic_lock(vcpu->vm);
+	if (lapic_accept(&vcpu->lapic, vector, false))
+		arrived(vcpu);
+	vcpu_apic_unlock(vcpu->vm);
+}
 
-	lock_acquire(&vm->apic_lock);
-	wake = lapic_accept(&vcpu->lapic, vector, false) && arrived(vcpu);
-	lock_release(&vm->apic_lock);
-	if (wake)
-		sched_kick(vcpu);
+void vcpu_apic_timer_due(struct vcpu *vcpu)
+{
+	note_event(vcpu);
 }
 
 void vcpu_apic_halt(struct vcpu *vcpu)
 {
-	lock_acquire(&vcpu->vm->apic_lock);
+	vcpu_apic_lock(vcpu->vm);
 	vcpu->halt_interrupts = (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) != 0;
 	vcpu->halt_nmis = !(vmread(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI);
 	if (!ends_halt(vcpu))
 		atomic_store_explicit(&vcpu->wait, VCPU_HALTED, memory_order_release);
-	lock_release(&vcpu->vm->apic_lock);
+	vcpu_apic_unlock(vcpu->vm);
 }
+
+/* ---- delivery ---- */
 
 static void set_windows(uint64_t windows)
 {
@@ -251,6 +365,24 @@ static bool interrupts_are_blocked(const struct vcpu *vcpu)
 	       (vmread(VMCS_GUEST_INTERRUPTIBILITY) & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
 }
 
+/* The vector that the 8259s want taken. */
+static uint8_t take_extint(struct vcpu *vcpu)
+{
+	const uint8_t vector =
+		vcpu->extint_vector != NO_VECTOR ? (uint8_t)vcpu->extint_vector : platform_extint_take(vcpu->vm);
+
+	vcpu->extint_vector = NO_VECTOR;
+	vcpu->signals &= (uint8_t)~SIGNAL_EXTINT;
+	return vector;
+}
+
+static void inject_interrupt(struct vcpu *vcpu, uint8_t vector, bool is_extint)
+{
+	vcpu->event.info = INTR_INFO_VALID | INTR_INFO_TYPE_EXTERNAL | vector;
+	vcpu->event.instruction_length = 0;
+	vcpu->event_is_extint = is_extint;
+}
+
 /* Puts in what can be, and says for what an exit is to be asked. */
 static uint64_t inject(struct vcpu *vcpu)
 {
@@ -270,14 +402,19 @@ static uint64_t inject(struct vcpu *vcpu)
 		}
 	}
 
+	if (extint_pending(vcpu)) {
+		if (interrupts_are_blocked(vcpu))
+			return windows | CPU_INTERRUPT_WINDOW_EXITING;
+		inject_interrupt(vcpu, take_extint(vcpu), true);
+	}
+
 	const int vector = lapic_pending(&vcpu->lapic);
 
 	if (vector >= 0 && interrupts_are_blocked(vcpu)) {
 		windows |= CPU_INTERRUPT_WINDOW_EXITING;
 	} else if (vector >= 0) {
 		lapic_take(&vcpu->lapic, (uint8_t)vector);
-		vcpu->event.info = INTR_INFO_VALID | INTR_INFO_TYPE_EXTERNAL | (uint32_t)vector;
-		vcpu->event.instruction_length = 0;
+		inject_interrupt(vcpu, (uint8_t)vector, false);
 		if (lapic_pending(&vcpu->lapic) >= 0)
 			windows |= CPU_INTERRUPT_WINDOW_EXITING;
 	}
@@ -286,10 +423,11 @@ static uint64_t inject(struct vcpu *vcpu)
 
 enum exit_action vcpu_apic_deliver(struct percpu *cpu, struct vcpu *vcpu)
 {
+	struct vm *vm = vcpu->vm;
 	enum exit_action action = EXIT_RESUME;
 	uint64_t windows = 0;
 
-	lock_acquire(&vcpu->vm->apic_lock);
+	vcpu_apic_lock(vm);
 
 	const bool waits_after_init = (vcpu->signals & (SIGNAL_INIT | SIGNAL_SIPI)) == SIGNAL_INIT;
 
@@ -298,10 +436,14 @@ enum exit_action vcpu_apic_deliver(struct percpu *cpu, struct vcpu *vcpu)
 	if (vcpu->signals & SIGNAL_INIT) {
 		vcpu->signals &= SIGNAL_SIPI;
 		lapic_init(&vcpu->lapic);
+		vcpu->extint_vector = NO_VECTOR;
 		vcpu_reset_init(cpu, vcpu);
+		timers_moved(vcpu);
 	}
-	if (waits_after_init) {
+	if (waits_after_init)
 		atomic_store_explicit(&vcpu->wait, VCPU_WAITS_FOR_SIPI, memory_order_release);
+	fire_timers(vcpu);
+	if (atomic_load_explicit(&vcpu->wait, memory_order_relaxed) != VCPU_RUNS) {
 		action = EXIT_LEAVE;
 	} else {
 		if (vcpu->signals & SIGNAL_SIPI) {
@@ -310,7 +452,7 @@ enum exit_action vcpu_apic_deliver(struct percpu *cpu, struct vcpu *vcpu)
 		}
 		windows = inject(vcpu);
 	}
-	lock_release(&vcpu->vm->apic_lock);
+	vcpu_apic_unlock(vm);
 	set_windows(windows);
 	return action;
 }
@@ -324,28 +466,33 @@ enum exit_action vcpu_apic_window(struct vcpu *vcpu)
 void vcpu_apic_put_back(struct vcpu *vcpu)
 {
 	const uint32_t type = vcpu->event.info & INTR_INFO_TYPE_MASK;
+	const uint8_t vector = (uint8_t)(vcpu->event.info & INTR_INFO_VECTOR_MASK);
 
 	if (!(vcpu->event.info & INTR_INFO_VALID))
 		return;
-	lock_acquire(&vcpu->vm->apic_lock);
-	if (type == INTR_INFO_TYPE_EXTERNAL)
-		lapic_put_back(&vcpu->lapic, (uint8_t)(vcpu->event.info & INTR_INFO_VECTOR_MASK));
+	vcpu_apic_lock(vcpu->vm);
+	if (type == INTR_INFO_TYPE_EXTERNAL && vcpu->event_is_extint)
+		vcpu->extint_vector = vector;
+	else if (type == INTR_INFO_TYPE_EXTERNAL)
+		lapic_put_back(&vcpu->lapic, vector);
 	if (type == INTR_INFO_TYPE_NMI)
 		vcpu->signals |= SIGNAL_NMI;
 	vcpu->event.info = 0;
 	note_event(vcpu);
-	lock_release(&vcpu->vm->apic_lock);
+	vcpu_apic_unlock(vcpu->vm);
 }
 
 void vcpu_apic_set_tsc(struct vm *vm, uint64_t value)
 {
-	lock_acquire(&vm->apic_lock);
+	vcpu_apic_lock(vm);
 
 	const uint64_t delta = value - vm_tsc(vm);
 
 	atomic_fetch_add_explicit(&vm->tsc_offset, delta, memory_order_relaxed);
-	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+	platform_tsc_moved(vm, delta);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		lapic_tsc_moved(&vm->vcpus[i]->lapic, delta);
-	lock_release(&vm->apic_lock);
-	tell(vm, (uint32_t)((1ull << vm->vcpu_count) - 1));
+		timers_moved(vm->vcpus[i]);
+	}
+	vcpu_apic_unlock(vm);
 }

@@ -12,6 +12,11 @@
 #include "hv/vcpu_cr.h"
 #include "hv/vm.h"
 
+/* PAUSEs no further apart than the gap are one loop; a loop longer than the window exits. A lock that is held by a vCPU
+ * that runs is free sooner. */
+#define PLE_GAP_TSC    128
+#define PLE_WINDOW_TSC 4096
+
 #define LIMIT_4G            0xffffffffu
 #define LIMIT_64K           0xffffu
 #define PAT_RESET           0x0007040600070406ull /* SDM vol. 3A, "Page Attribute Table (PAT)" */
@@ -56,6 +61,10 @@ static void write_controls(const struct percpu *cpu, const struct vcpu *vcpu)
 	vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 0);
 	vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, 0);
 	vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
+	if (config->pause_loop) {
+		vmwrite(VMCS_PLE_GAP, PLE_GAP_TSC);
+		vmwrite(VMCS_PLE_WINDOW, PLE_WINDOW_TSC);
+	}
 	vmwrite(VMCS_VPID, vcpu->vpid);
 	vmwrite(VMCS_EPT_POINTER, ept_pointer(&vm->ept));
 	vmwrite(VMCS_MSR_BITMAP, vm->msr_bitmap.v);

@@ -1,5 +1,6 @@
 #include "hv/vcpu_run.h"
 
+#include "arch/apic.h"
 #include "arch/cpu.h"
 #include "arch/defs/msr.h"
 #include "arch/vmx.h"
@@ -168,7 +169,7 @@ static enum exit_action entry_failed(struct percpu *cpu, struct vcpu *vcpu, stru
 	return EXIT_LEAVE;
 }
 
-static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu, uint64_t *entry_tsc)
+static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu)
 {
 	/* Before the plan: an event that comes later sends an NMI, and the plan is dropped. */
 	cpu->arch.nmi_pending = 0;
@@ -180,8 +181,9 @@ static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu, uint64_t *e
 	const struct entry_plan *plan = &row->entry.plan;
 	enum provoked provoked = PROVOKE_NONE;
 
-	*entry_tsc = row->tsc;
-
+	cpu->root_ticks += row->tsc - cpu->account_tsc;
+	vcpu->stats.root_ticks += row->tsc - cpu->account_tsc;
+	cpu->account_tsc = row->tsc;
 	if (vcpu->tsc_offset != vm_tsc_offset(vcpu->vm)) {
 		vcpu->tsc_offset = vm_tsc_offset(vcpu->vm);
 		vmwrite(VMCS_TSC_OFFSET, vcpu->tsc_offset);
@@ -193,7 +195,11 @@ static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu, uint64_t *e
 		provoked = provoke_spoil(vcpu, &row->entry.plan);
 
 	const enum vmx_enter_status status = vmx_enter(plan, &vcpu->regs);
+	const uint64_t exit_tsc = rdtsc();
 
+	cpu->guest_ticks += exit_tsc - cpu->account_tsc;
+	vcpu->stats.guest_ticks += exit_tsc - cpu->account_tsc;
+	cpu->account_tsc = exit_tsc;
 	account_register_writes(cpu, vcpu, plan);
 	if (status == VMX_ENTER_NMI) {
 		if (provoked != PROVOKE_NONE) {
@@ -217,20 +223,45 @@ static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu, uint64_t *e
 	return exit_handle(cpu, vcpu);
 }
 
+/* The timer counts guest time only, and what is left of it is saved at each exit: it is written when its end is
+ * another, and when it has come. */
+static void arm_preemption_timer(struct percpu *cpu, uint64_t now_tsc, uint64_t end_tsc)
+{
+	const uint64_t counts = ((end_tsc - now_tsc) >> cpu->vmx_config.timer_shift) + 1;
+
+	cpu->timer_armed_tsc = end_tsc;
+	vmwrite(VMCS_PREEMPTION_TIMER, counts < UINT32_MAX ? counts : UINT32_MAX);
+}
+
 void vcpu_run(struct percpu *cpu, struct vcpu *vcpu, uint64_t until_tsc)
 {
-	uint64_t now_tsc = rdtsc();
+	enum exit_action action = EXIT_RESUME;
 
-	if (now_tsc >= until_tsc)
-		return;
-	/* The timer counts guest time only: the comparison below sees to the rest. */
-	vmwrite(VMCS_PREEMPTION_TIMER, ((until_tsc - now_tsc) >> cpu->vmx_config.timer_shift) + 1);
-	while (enter(cpu, vcpu, &now_tsc) == EXIT_RESUME && now_tsc < until_tsc)
-		;
+	cpu->timer_armed_tsc = 0;
+	for (uint64_t now_tsc = rdtsc(); action == EXIT_RESUME && now_tsc < until_tsc; now_tsc = cpu->account_tsc) {
+		const uint64_t timer_tsc = atomic_load_explicit(&vcpu->timer_tsc, memory_order_acquire);
+		const uint64_t end_tsc = timer_tsc < until_tsc && timer_tsc > now_tsc ? timer_tsc : until_tsc;
+
+		if (timer_tsc <= now_tsc)
+			vcpu_apic_timer_due(vcpu);
+		if (end_tsc != cpu->timer_armed_tsc)
+			arm_preemption_timer(cpu, now_tsc, end_tsc);
+		action = enter(cpu, vcpu);
+	}
 	vcpu_snapshot_take(&vcpu->snapshot);
 }
 
-void vcpu_run_idle(struct percpu *cpu)
+/* The sleep is over: what lies before it was root mode. */
+static void account_idle(struct percpu *cpu, uint64_t slept_tsc)
+{
+	const uint64_t now_tsc = rdtsc();
+
+	cpu->root_ticks += slept_tsc - cpu->account_tsc;
+	cpu->idle_ticks += now_tsc - slept_tsc;
+	cpu->account_tsc = now_tsc;
+}
+
+void vcpu_run_idle(struct percpu *cpu, uint64_t until_tsc)
 {
 	struct entry_plan plan;
 	uint64_t gen;
@@ -243,5 +274,13 @@ void vcpu_run_idle(struct percpu *cpu)
 		trace_state(cpu);
 	}
 	handshake_leave(&cpu->handshake);
+
+	const uint64_t slept_tsc = rdtsc();
+
+	if (until_tsc != VCPU_TIMER_NEVER)
+		apic_timer_arm(until_tsc);
 	vmx_enter(&plan, NULL);
+	if (apic_timer_disarm())
+		cpu->flush_requests |= WHY_IRQ;
+	account_idle(cpu, slept_tsc);
 }

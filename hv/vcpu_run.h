@@ -9,7 +9,7 @@
  * wanted. */
 void vcpu_run(struct percpu *cpu, struct vcpu *vcpu, uint64_t until_tsc);
 
-/* Sleeps until an NMI comes, or returns at once if one has come. No vCPU is loaded. */
-void vcpu_run_idle(struct percpu *cpu);
+/* Sleeps until until_tsc (VCPU_TIMER_NEVER: for good) or until an NMI comes; returns at once if one has come. */
+void vcpu_run_idle(struct percpu *cpu, uint64_t until_tsc);
 
 #endif

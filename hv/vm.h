@@ -43,11 +43,13 @@ struct vm {
 	uint64_t memory_bytes;
 	struct ept ept;
 	hpa_t msr_bitmap;
+	uint64_t began_tsc;          /* the host's TSC at its start */
 	_Atomic uint64_t tsc_offset; /* of all its vCPUs: each takes a change up before its next entry */
 	uint32_t vcpu_count;
 	struct vcpu *vcpus[PROMISE_VCPUS_MAX];
 
 	struct lock apic_lock;      /* hv/vcpu_apic.h */
+	uint32_t wake;              /* under it: bit i: vCPU i is to be told once it is released */
 	_Atomic uint64_t ept_fresh; /* bit n: pCPU n has no translation of an older EPT at this address */
 	struct vm_console console;
 };

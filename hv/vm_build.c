@@ -155,7 +155,8 @@ static const char *build(struct vm *vm)
 
 	promise_word_start(&vm->promise, mitigation_skip_l1dfl(m), vm->cfg.fixed);
 	trace_reset(percpu_this(), began_tsc, regime_promise_changed(), vm, vm_caps_value(vm));
-	atomic_store_explicit(&vm->tsc_offset, -rdtsc(), memory_order_relaxed);
+	vm->began_tsc = rdtsc();
+	atomic_store_explicit(&vm->tsc_offset, -vm->began_tsc, memory_order_relaxed);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		vcpu_reset(percpu_this(), vm->vcpus[i], entry.entry, i == 0 ? entry.eax : 0, i == 0 ? entry.ebx : 0);
 	return NULL;

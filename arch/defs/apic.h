@@ -21,10 +21,20 @@
 #define APIC_BASE_ADDRESS_MASK 0x000ffffffffff000ull /* of IA32_APIC_BASE */
 #define XAPIC_ID_SHIFT         24                    /* in APIC_ID and APIC_ICR_HIGH */
 
-#define APIC_VERSION_MAX_LVT(v) (((v) >> 16) & 0xffu) /* number of LVT entries less one */
-#define APIC_SVR_ENABLE         (1u << 8)
-#define APIC_SPURIOUS_VECTOR    0xffu
-#define APIC_LVT_MASKED         (1u << 16)
+#define APIC_VERSION_MAX_LVT(v)  (((v) >> 16) & 0xffu) /* number of LVT entries less one */
+#define APIC_SVR_ENABLE          (1u << 8)
+#define APIC_SPURIOUS_VECTOR     0xffu
+#define APIC_TIMER_VECTOR        0xf0u
+#define APIC_LVT_MASKED          (1u << 16)
+#define APIC_LVT_DELIVERY        (7u << 8)
+#define APIC_LVT_DELIVERY_EXTINT (7u << 8)
+
+/* "APIC Timer". */
+#define APIC_TIMER_INITIAL     0x380u
+#define APIC_TIMER_CURRENT     0x390u
+#define APIC_TIMER_DIVIDE      0x3e0u
+#define APIC_TIMER_DIVIDE_BY_1 0x0bu
+#define APIC_LVT_TSC_DEADLINE  (2u << 17)
 
 #define APIC_ICR_DELIVERY_NMI   (4u << 8)
 #define APIC_ICR_DELIVERY_INIT  (5u << 8)

@@ -21,6 +21,7 @@ struct vmx_config {
 	unsigned timer_shift; /* the preemption timer counts TSC >> timer_shift */
 	bool ept_2m, ept_1g;
 	bool rdtscp, invpcid; /* offered to guests */
+	bool pause_loop;      /* exits where a guest spins with PAUSE */
 };
 
 /* Decides all controls. NULL, or what is missing and why it is needed, in words; *out is untouched then. */

@@ -242,8 +242,8 @@ def entry_faults(code, numbers):
         if (step >= REGISTERS or step == L1D_FLUSH) and i.address not in window:
             yield f"{STEP_NAMES[step]} lies outside the window that an NMI restarts: {code.where(i)}"
     for i in region:
-        if i.name == "hlt" and code.before(i).name != "verw":
-            yield f"no VERW right before the sleep: {code.where(i)}"
+        if i.name == "hlt" and [code.before(i).name, code.before(code.before(i)).name] != ["sti", "verw"]:
+            yield f"no VERW, STI right before the sleep: {code.where(i)}"
     entries = [i for i in region if i.name in ENTRIES]
     for name in ENTRIES:
         kinds = {any(j.name == "verw" for j in after_registers(code, i)[0]) for i in entries if i.name == name}
