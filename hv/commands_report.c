@@ -172,7 +172,7 @@ enum command_status command_cpus(const struct command_line *line)
 
 /* ---- stats ---- */
 
-/* Of one pCPU's time since the VM's start, in tenths of a percent. */
+/* What it used, of one pCPU's time since the VM's start; in thousandths. */
 static uint64_t share_of(const struct vcpu *vcpu)
 {
 	const uint64_t elapsed = rdtsc() - vcpu->vm->began_tsc;
@@ -183,7 +183,6 @@ static uint64_t share_of(const struct vcpu *vcpu)
 
 static void stats_rows(const struct vcpu *vcpu)
 {
-	const uint64_t share = share_of(vcpu);
 	const struct vcpu_stats *s = &vcpu->stats;
 	const char *name = vcpu->vm->cfg.name;
 	char buffer[32];
@@ -191,10 +190,10 @@ static void stats_rows(const struct vcpu *vcpu)
 	console_line(
 		"vcpu %s.%u entries=%lu exits=%lu l1d_flush_msr=%lu l1d_flush_soft=%lu l1d_flush_skipped=%lu verw=%lu "
 		"mcu_opt_ctrl_reads=%lu mcu_opt_ctrl_writes=%lu ibpb=%lu unanswered=%lu guest_ticks=%lu "
-		"root_ticks=%lu share=%lu.%lu%%",
+		"root_ticks=%lu share_permille=%lu",
 		name, vcpu->index, s->entries, s->exits, s->l1d_flush_msr, s->l1d_flush_soft, s->l1d_flush_skipped,
 		s->verw, s->mcu_opt_ctrl_reads, s->mcu_opt_ctrl_writes, s->ibpb, s->unanswered, s->guest_ticks,
-		s->root_ticks, share / 10, share % 10);
+		s->root_ticks, share_of(vcpu));
 	for (unsigned reason = 0; reason < EXIT_REASON_COUNT; reason++)
 		if (s->exit[reason] != 0)
 			console_line("exit %s.%u reason=%s count=%lu", name, vcpu->index,

@@ -90,3 +90,24 @@ def toggle_reads_and_writes(lines):
         yield f"reads={row['mcu_opt_ctrl_reads']} writes={row['mcu_opt_ctrl_writes']}"
     elif not row["entries"] <= row["mcu_opt_ctrl_reads"] <= row["entries"] + row["exit_sum"] // 100 + 8:
         yield f"reads={row['mcu_opt_ctrl_reads']} entries={row['entries']}"
+
+
+def shares_are_even(lines):
+    """After one `stats` of vCPUs that all want all they can get: none has a tenth more than another."""
+    ticks = [row["guest_ticks"] for row in stats_rows(lines).values()]
+    if len(ticks) < 2:
+        yield "no stats of several vCPUs"
+    elif max(ticks) > 1.1 * min(ticks):
+        yield f"guest_ticks: {ticks}"
+
+
+def pcpus_slept(lines):
+    """After one `cpus` on a machine without work: nine tenths of each pCPU's time went by asleep."""
+    rows = [dict(word.split("=") for word in line.split()[2:]) for line in lines if line.startswith("cpu ") and
+            "idle_ticks=" in line]
+    if not rows:
+        yield "no cpus rows"
+    for row in rows:
+        guest, root, idle = (int(row[key]) for key in ("guest_ticks", "root_ticks", "idle_ticks"))
+        if idle < 9 * (guest + root):
+            yield f"guest_ticks={guest} root_ticks={root} idle_ticks={idle}"

@@ -172,6 +172,7 @@ static void equal_means_the_same_in_every_field(void **state)
 	DIFFERS(ept_1g);
 	DIFFERS(rdtscp);
 	DIFFERS(invpcid);
+	DIFFERS(pause_loop);
 #undef DIFFERS
 }
 
