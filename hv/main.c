@@ -2,6 +2,7 @@
 
 #include "arch/acpi.h"
 #include "arch/apic.h"
+#include "arch/clock.h"
 #include "arch/cpu.h"
 #include "arch/paging.h"
 #include "arch/power.h"
@@ -27,6 +28,7 @@ extern const uint8_t image_start[], image_end[];
 
 static const struct boot_info *boot_info;
 static struct options options;
+static bool clock_shows_time;
 static struct machine machine;
 
 static void report_options(void)
@@ -59,6 +61,9 @@ static void report_machine(void)
 	log_line(LOG_INFO, "cpu: family=%u model=0x%x stepping=%u pcpus=%u smt=%s tsc_mhz=%lu", machine.caps.family,
 		 machine.caps.model, machine.caps.stepping, percpu_count,
 		 machine.caps.threads_per_core > 1 ? "on" : "off", tsc_hz() / 1000000);
+	if (!clock_shows_time)
+		log_line(LOG_NOTICE,
+			 "clock: it shows no time: guests start in 1970 until it is set in the firmware's setup");
 	if (percpus[0].vmx_missing != NULL)
 		log_line(LOG_ERROR, "vmx: no VM can run: %s", percpus[0].vmx_missing);
 	cpu_caps_names(names, sizeof(names), machine.host_arch_capabilities);
@@ -98,6 +103,7 @@ _Noreturn void hv_main(const struct boot_info *boot)
 	state_boot_tsc_set(rdtsc());
 	boot_info = boot;
 	tsc_calibrate();
+	clock_shows_time = clock_init();
 	pic_mask_all();
 	options_parse(&options, boot->cmdline);
 	state_options_set(&options);

@@ -27,6 +27,7 @@
 #define APIC_TIMER_VECTOR        0xf0u
 #define APIC_LVT_MASKED          (1u << 16)
 #define APIC_LVT_DELIVERY        (7u << 8)
+#define APIC_LVT_DELIVERY_NMI    (4u << 8)
 #define APIC_LVT_DELIVERY_EXTINT (7u << 8)
 
 /* "APIC Timer". */

@@ -1,49 +1,29 @@
 #include "hv/policy/rtc.h"
 
+#include "arch/defs/rtc.h"
 #include "hv/policy/tsc_scale.h"
 
 #define CRYSTAL_HZ 32768u
 
 /* ---- the addresses ---- */
 
-#define RTC_SECONDS       0x00
-#define RTC_SECONDS_ALARM 0x01
-#define RTC_MINUTES       0x02
-#define RTC_MINUTES_ALARM 0x03
-#define RTC_HOURS         0x04
-#define RTC_HOURS_ALARM   0x05
-#define RTC_WEEKDAY       0x06
-#define RTC_DAY           0x07
-#define RTC_MONTH         0x08
-#define RTC_YEAR          0x09
-#define RTC_A             0x0a
-#define RTC_B             0x0b
-#define RTC_C             0x0c
-#define RTC_D             0x0d
 #define CMOS_EQUIPMENT    0x14
 #define CMOS_BASE_KIB     0x15 /* two bytes, low first; as the next four */
 #define CMOS_EXTENDED_KIB 0x17 /* above 1 MiB */
 #define CMOS_POST_KIB     0x30 /* the same, as the firmware found it */
-#define CMOS_CENTURY      0x32
 #define CMOS_ABOVE_16M    0x34 /* in units of 64 KiB */
 #define CMOS_ABOVE_4G     0x5b /* three bytes, in units of 64 KiB */
 
-#define A_UIP         (1u << 7)
 #define A_DIVIDER(a)  ((a) >> 4 & 7)
 #define A_RATE(a)     ((a)&15)
 #define A_FIRMWARE    0x26 /* 32768 Hz crystal, periodic rate 1024 Hz */
 #define DIVIDER_RUNS  2    /* at most: those above reset the chain, or are for tests */
-#define B_SET         (1u << 7)
-#define B_UIE         (1u << 4)
-#define B_BINARY      (1u << 2)
-#define B_24_HOURS    (1u << 1)
 #define C_IRQ         (1u << 7)
 #define C_PERIODIC    (1u << 6) /* these three enable the interrupt in B */
 #define C_ALARM       (1u << 5)
 #define C_UPDATE      (1u << 4)
 #define C_FLAGS       (C_PERIODIC | C_ALARM | C_UPDATE)
 #define D_VALID       (1u << 7)
-#define HOURS_PM      (1u << 7)
 #define ALARM_ANY     0xc0u /* and above: "don't care" */
 #define COPROCESSOR   0x02  /* equipment */
 #define UIP_TICKS     8     /* 244 us */
@@ -60,26 +40,26 @@ struct calendar {
 
 static unsigned decode(const struct rtc *r, uint8_t byte)
 {
-	return r->bytes[RTC_B] & B_BINARY ? byte : (byte >> 4) * 10u + (byte & 15);
+	return r->bytes[RTC_B] & RTC_B_BINARY ? byte : (byte >> 4) * 10u + (byte & 15);
 }
 
 static uint8_t encode(const struct rtc *r, unsigned value)
 {
-	return (uint8_t)(r->bytes[RTC_B] & B_BINARY ? value : value / 10 << 4 | value % 10);
+	return (uint8_t)(r->bytes[RTC_B] & RTC_B_BINARY ? value : value / 10 << 4 | value % 10);
 }
 
 static unsigned decode_hours(const struct rtc *r, uint8_t byte)
 {
-	if (r->bytes[RTC_B] & B_24_HOURS)
+	if (r->bytes[RTC_B] & RTC_B_24_HOURS)
 		return decode(r, byte);
-	return decode(r, byte & ~HOURS_PM) % 12 + (byte & HOURS_PM ? 12 : 0);
+	return decode(r, byte & ~RTC_HOURS_PM) % 12 + (byte & RTC_HOURS_PM ? 12 : 0);
 }
 
 static uint8_t encode_hours(const struct rtc *r, unsigned hours)
 {
-	if (r->bytes[RTC_B] & B_24_HOURS)
+	if (r->bytes[RTC_B] & RTC_B_24_HOURS)
 		return encode(r, hours);
-	return (uint8_t)(encode(r, (hours + 11) % 12 + 1) | (hours >= 12 ? HOURS_PM : 0));
+	return (uint8_t)(encode(r, (hours + 11) % 12 + 1) | (hours >= 12 ? RTC_HOURS_PM : 0));
 }
 
 static struct calendar calendar_read(const struct rtc *r)
@@ -94,7 +74,7 @@ static struct calendar calendar_read(const struct rtc *r)
 		.weekday = decode(r, bytes[RTC_WEEKDAY]),
 		.day = decode(r, bytes[RTC_DAY]),
 		.month = decode(r, bytes[RTC_MONTH]),
-		.year = decode(r, bytes[CMOS_CENTURY]) * 100 + decode(r, bytes[RTC_YEAR]),
+		.year = decode(r, bytes[RTC_CENTURY]) * 100 + decode(r, bytes[RTC_YEAR]),
 	};
 }
 
@@ -107,7 +87,7 @@ static void calendar_write(struct rtc *r, const struct calendar *c)
 	r->bytes[RTC_DAY] = encode(r, c->day);
 	r->bytes[RTC_MONTH] = encode(r, c->month);
 	r->bytes[RTC_YEAR] = encode(r, c->year % 100);
-	r->bytes[CMOS_CENTURY] = encode(r, c->year / 100 % 100);
+	r->bytes[RTC_CENTURY] = encode(r, c->year / 100 % 100);
 }
 
 static unsigned days_of_month(unsigned month, unsigned year)
@@ -190,7 +170,7 @@ static bool is_held(const struct rtc *r)
 
 static bool is_updating(const struct rtc *r)
 {
-	return !is_held(r) && !(r->bytes[RTC_B] & B_SET);
+	return !is_held(r) && !(r->bytes[RTC_B] & RTC_B_SET);
 }
 
 /* Crystal ticks from one periodic interrupt to the next; 0: there are none. "Periodic Interrupt Rate". */
@@ -284,7 +264,7 @@ static void a_write(struct rtc *r, uint8_t value)
 {
 	bool was_held = is_held(r);
 
-	r->bytes[RTC_A] = value & (uint8_t)~A_UIP;
+	r->bytes[RTC_A] = value & (uint8_t)~RTC_A_UIP;
 	if (is_held(r))
 		r->phase = 0;
 	else if (was_held)
@@ -296,16 +276,16 @@ static void b_write(struct rtc *r, uint8_t value)
 	const struct calendar time = calendar_read(r);
 	const uint8_t before = r->bytes[RTC_B];
 
-	if (value & B_SET)
-		value &= (uint8_t)~B_UIE;
+	if (value & RTC_B_SET)
+		value &= (uint8_t)~RTC_B_UIE;
 	r->bytes[RTC_B] = value;
-	if (((before ^ value) & (B_BINARY | B_24_HOURS)) && !((before | value) & B_SET))
+	if (((before ^ value) & (RTC_B_BINARY | RTC_B_24_HOURS)) && !((before | value) & RTC_B_SET))
 		calendar_write(r, &time);
 }
 
 static uint8_t a_read(const struct rtc *r)
 {
-	return r->bytes[RTC_A] | (is_updating(r) && r->phase >= CRYSTAL_HZ - UIP_TICKS ? A_UIP : 0);
+	return r->bytes[RTC_A] | (is_updating(r) && r->phase >= CRYSTAL_HZ - UIP_TICKS ? RTC_A_UIP : 0);
 }
 
 static uint8_t c_read(struct rtc *r)
@@ -383,7 +363,7 @@ void rtc_reset(struct rtc *r, uint64_t unix_seconds, struct rtc_memory memory, u
 
 	*r = (struct rtc){.tsc_hz = tsc_hz, .origin_tsc = now_tsc};
 	r->bytes[RTC_A] = A_FIRMWARE;
-	r->bytes[RTC_B] = B_24_HOURS;
+	r->bytes[RTC_B] = RTC_B_24_HOURS;
 	r->bytes[RTC_D] = D_VALID;
 	r->bytes[CMOS_EQUIPMENT] = COPROCESSOR;
 	calendar_add(&time, unix_seconds);

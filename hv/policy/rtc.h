@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RTC_INDEX 0x70 /* the NMI bit is ignored */
-#define RTC_DATA  0x71
+#include "arch/defs/rtc.h"
+
 #define RTC_BYTES 128
 #define RTC_IRQ   8
 
@@ -38,8 +38,8 @@ struct rtc_memory {
  * tsc_hz: see tsc_scale.h. */
 void rtc_reset(struct rtc *r, uint64_t unix_seconds, struct rtc_memory memory, uint64_t tsc_hz, uint64_t now_tsc);
 
-/* Byte accesses to the two ports; the index is write-only and, as any other port, reads all ones. Each may change
- * rtc_line() and rtc_left(). */
+/* Byte accesses to the two ports; the index is write-only (its NMI bit means nothing) and, as any other port, reads all
+ * ones. Each may change rtc_line() and rtc_left(). */
 uint8_t rtc_read(struct rtc *r, uint16_t port, uint64_t now_tsc);
 void rtc_write(struct rtc *r, uint16_t port, uint8_t value, uint64_t now_tsc);
 
