@@ -64,6 +64,16 @@ void ioapic_set_pin(struct ioapic *io, unsigned pin, bool asserted)
 	io->asserted = asserted ? io->asserted | bit : io->asserted & ~bit;
 }
 
+bool ioapic_pin(const struct ioapic *io, unsigned pin)
+{
+	return pin < IOAPIC_PINS && io->asserted >> pin & 1;
+}
+
+bool ioapic_hears(const struct ioapic *io, unsigned pin)
+{
+	return pin < IOAPIC_PINS && !(io->redirection[pin] & RTE_MASKED);
+}
+
 void ioapic_eoi(struct ioapic *io, uint8_t vector)
 {
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
@@ -84,7 +94,9 @@ static bool wants_message(const struct ioapic *io, unsigned pin)
 
 bool ioapic_take(struct ioapic *io, struct ioapic_message *message)
 {
-	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+	/* Most often there is nothing. */
+	for (uint32_t left = io->edges | io->asserted; left != 0; left &= left - 1) {
+		const unsigned pin = (unsigned)__builtin_ctz(left);
 		uint64_t rte = io->redirection[pin];
 
 		if (!wants_message(io, pin))

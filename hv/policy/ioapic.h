@@ -42,6 +42,11 @@ void ioapic_write(struct ioapic *io, uint32_t offset, uint32_t value);
 
 void ioapic_set_pin(struct ioapic *io, unsigned pin, bool asserted);
 
+bool ioapic_pin(const struct ioapic *io, unsigned pin);
+
+/* An edge on this pin, which is one, would not be lost. */
+bool ioapic_hears(const struct ioapic *io, unsigned pin);
+
 /* A local APIC broadcasts that the handler of a level-triggered interrupt is through. */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
 

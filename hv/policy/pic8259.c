@@ -132,6 +132,15 @@ void pic8259_set_line(struct pic8259 *p, unsigned irq, bool level)
 	c->lines |= bit;
 }
 
+bool pic8259_hears(const struct pic8259 *p, unsigned irq)
+{
+	const struct pic8259_chip *c = irq < LEVELS ? &p->master : &p->slave;
+
+	if (irq >= LEVELS && (p->master.imr & CASCADE))
+		return false;
+	return !((c->imr | c->latched) >> irq % LEVELS & 1);
+}
+
 static void elcr_write(struct pic8259_chip *c, uint8_t level)
 {
 	c->level = level;

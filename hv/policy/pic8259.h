@@ -59,6 +59,9 @@ void pic8259_set_line(struct pic8259 *p, unsigned irq, bool level);
 /* INT of the master: the CPU, when it takes external interrupts, should acknowledge. */
 bool pic8259_output(const struct pic8259 *p);
 
+/* A rising edge on this line would request something: it is not masked, and not requested already. */
+bool pic8259_hears(const struct pic8259 *p, unsigned irq);
+
 /* INTA: the vector that the CPU is to take. If nothing is requested any more, the master's spurious vector. */
 uint8_t pic8259_acknowledge(struct pic8259 *p);
 
