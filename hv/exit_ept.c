@@ -1,5 +1,5 @@
-/* EPT violations: an address of the guest where there is no RAM. What answers there (the local APIC's page) gets the
- * access; where nothing does, reads give all ones, writes go nowhere, and both are counted. */
+/* EPT violations: an address of the guest where there is no RAM. What answers there (the pages of local APIC and I/O
+ * APIC) gets the access; where nothing does, reads give all ones, writes go nowhere, and both are counted. */
 #include "arch/cpu.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
@@ -63,18 +63,27 @@ static bool is_apic_page(struct vcpu *vcpu, uint64_t at)
 	return (at & ~(PAGE_BYTES - 1)) == LAPIC_PAGE_GPA && vcpu_apic_has_page(vcpu);
 }
 
+static bool is_ioapic_page(uint64_t at)
+{
+	return (at & ~(PAGE_BYTES - 1)) == IOAPIC_PAGE_GPA;
+}
+
 static uint64_t read_device(struct vcpu *vcpu, uint64_t at, unsigned size_bytes)
 {
 	if (is_apic_page(vcpu, at))
 		return vcpu_apic_page_read(vcpu, (uint32_t)(at % PAGE_BYTES)) & exit_all_ones(size_bytes);
+	if (is_ioapic_page(at))
+		return platform_ioapic_read(vcpu->vm, (uint32_t)(at % PAGE_BYTES)) & exit_all_ones(size_bytes);
 	vcpu->stats.unanswered++;
 	return exit_all_ones(size_bytes);
 }
 
-static void write_device(struct vcpu *vcpu, uint64_t at, uint64_t value)
+static void write_device(struct vcpu *vcpu, uint64_t at, unsigned size_bytes, uint64_t value)
 {
 	if (is_apic_page(vcpu, at))
 		vcpu_apic_page_write(vcpu, (uint32_t)(at % PAGE_BYTES), (uint32_t)value);
+	else if (is_ioapic_page(at))
+		platform_ioapic_write(vcpu->vm, (uint32_t)(at % PAGE_BYTES), size_bytes, (uint32_t)value);
 	else
 		vcpu->stats.unanswered++;
 }
@@ -90,7 +99,7 @@ static void carry_out(struct vcpu *vcpu, const struct mmio_access *access, uint6
 	vmwrite(VMCS_GUEST_RSP, vcpu->regs.gpr[GPR_RSP]);
 	vmwrite(VMCS_GUEST_RFLAGS, rflags);
 	if (access->is_write)
-		write_device(vcpu, at, result);
+		write_device(vcpu, at, access->size_bytes, result);
 	vcpu_skip_bytes(vcpu, access->length);
 }
 

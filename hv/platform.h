@@ -1,38 +1,27 @@
-/* The devices of a VM's PC, and the lines between them: 8259 pair, 8254, I/O APIC, clock, serial port, fw_cfg, ACPI
- * registers. The models are in hv/policy; here they become one machine. All of it is guarded by the VM's apic_lock
- * (hv/vcpu_apic.h); times are the VM's (vm_tsc()). */
+/* The devices of a VM's PC (hv/policy/pc.h), made concurrent and joined to its vCPUs. All of them are guarded by the
+ * VM's apic_lock (hv/vcpu_apic.h); times are the VM's (vm_tsc()). */
 #ifndef HV_PLATFORM_H
 #define HV_PLATFORM_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "hv/policy/acpi_pm.h"
-#include "hv/policy/fw_cfg.h"
-#include "hv/policy/ioapic.h"
-#include "hv/policy/pic8259.h"
-#include "hv/policy/pit8254.h"
-#include "hv/policy/rtc.h"
-#include "hv/policy/uart16550.h"
+#include "hv/policy/pc.h"
+#include "hv/policy/pc_ports.h"
 
 struct vm;
 
 struct platform {
-	struct pic8259 pic;
-	struct pit8254 pit;
-	struct ioapic ioapic;
-	struct rtc rtc;
-	struct uart16550 uart;
-	struct fw_cfg fw_cfg;
-	struct acpi_pm acpi_pm;
+	struct pc pc;
 };
 
-/* The VM is made: all devices as firmware leaves them, the ACPI tables in its memory. */
+/* The VM is made, its vCPUs are reset: all devices as firmware leaves them, also the local APIC of vCPU 0, through
+ * which the 8259s' interrupts come ("virtual wire"). */
 void platform_reset(struct vm *vm);
 
 /* ---- under the lock ---- */
 
-#define PLATFORM_NEVER UINT64_MAX
+#define PLATFORM_NEVER PC_NEVER
 
 /* TSC ticks until platform_fire() has something to do; 0: it has; PLATFORM_NEVER: not before another access. */
 uint64_t platform_left(const struct vm *vm, uint64_t now_tsc);
@@ -50,9 +39,18 @@ void platform_eoi(struct vm *vm, uint8_t vector);
 /* The VM's TSC was set, by so much ahead (modulo 2^64). */
 void platform_tsc_moved(struct vm *vm, uint64_t delta_tsc);
 
-/* ---- takes the lock itself ---- */
+/* ---- these take the lock themselves ---- */
 
 /* A byte arrives at the serial port. False: no room now; keep it and try again. Console only. */
 bool platform_receive(struct vm *vm, uint8_t byte);
+
+/* An access to a port of this device, as hv/policy/pc_ports.h has it. */
+uint32_t platform_port_read(struct vm *vm, enum pc_device device, uint16_t port, unsigned size_bytes);
+struct pc_effect platform_port_write(struct vm *vm, enum pc_device device, uint16_t port, unsigned size_bytes,
+				     uint32_t value);
+
+/* An access to the I/O APIC's page. */
+uint32_t platform_ioapic_read(struct vm *vm, uint32_t offset);
+void platform_ioapic_write(struct vm *vm, uint32_t offset, unsigned size_bytes, uint32_t value);
 
 #endif

@@ -87,7 +87,6 @@ struct vcpu {
 	bool event_is_extint; /* the last interrupt injected came from the 8259s */
 	struct vcpu_switched switched;
 	uint64_t spec_ctrl, tsx_ctrl, pat, xcr0;
-	uint8_t shutdown_letters;     /* of port 0x8900 seen so far */
 	_Atomic uint8_t event_vector; /* of caps_event; 0: none; read by the console */
 
 	/* Under the VM's apic_lock. */

@@ -128,29 +128,11 @@ static void free_all(struct vm *vm)
 	vm_build_undo(vm);
 }
 
-bool vm_reap(void)
+/* Builds and starts a VM that is off and holds nothing. */
+static const char *start(struct vm *vm)
 {
-	bool reaped = false;
+	const char *why = vm_build(vm);
 
-	for (uint32_t i = 0; i < vm_count; i++) {
-		if (state_of(&vms[i]) != VM_OFF || !holds_memory(&vms[i]))
-			continue;
-		free_all(&vms[i]);
-		reaped = true;
-	}
-	return reaped;
-}
-
-const char *vm_start(struct vm *vm)
-{
-	const char *why;
-
-	if (percpus[0].vmx_missing != NULL)
-		return percpus[0].vmx_missing;
-	if (state_of(vm) != VM_OFF)
-		return "it is not off: use `vm reset`";
-	vm_reap();
-	why = vm_build(vm);
 	if (why != NULL)
 		return why;
 	log_line(LOG_INFO, "%s: started: vcpus=%u memory=%uM cpu=%s", vm->cfg.name, vm->vcpu_count, vm->cfg.memory_mib,
@@ -158,6 +140,41 @@ const char *vm_start(struct vm *vm)
 	set_state(vm, VM_RUNNING);
 	sched_wake_all();
 	return NULL;
+}
+
+static void reap(struct vm *vm)
+{
+	const char *why;
+
+	free_all(vm);
+	if (!atomic_exchange_explicit(&vm->starts_again, false, memory_order_relaxed))
+		return;
+	why = start(vm);
+	if (why != NULL)
+		log_line(LOG_ERROR, "%s: cannot be started again: %s", vm->cfg.name, why);
+}
+
+bool vm_reap(void)
+{
+	bool reaped = false;
+
+	for (uint32_t i = 0; i < vm_count; i++) {
+		if (state_of(&vms[i]) != VM_OFF || !holds_memory(&vms[i]))
+			continue;
+		reap(&vms[i]);
+		reaped = true;
+	}
+	return reaped;
+}
+
+const char *vm_start(struct vm *vm)
+{
+	if (percpus[0].vmx_missing != NULL)
+		return percpus[0].vmx_missing;
+	vm_reap();
+	if (state_of(vm) != VM_OFF)
+		return "it is not off: use `vm reset`";
+	return start(vm);
 }
 
 const char *vm_pause(struct vm *vm)
@@ -181,10 +198,12 @@ const char *vm_resume(struct vm *vm)
 
 const char *vm_stop(struct vm *vm)
 {
-	if (state_of(vm) == VM_OFF)
+	vm_reap();
+	if (state_of(vm) == VM_OFF && !holds_memory(vm))
 		return "it is off";
 	set_state(vm, VM_OFF);
 	free_all(vm);
+	atomic_store_explicit(&vm->starts_again, false, memory_order_relaxed);
 	return NULL;
 }
 
@@ -228,6 +247,13 @@ void vm_power_off(struct vm *vm)
 {
 	/* It may have been paused between its write and this: off it is all the same. */
 	leave_running(vm, VM_OFF);
+}
+
+void vm_reset_itself(struct vm *vm)
+{
+	/* It is looked at once this pCPU has given the vCPU away. */
+	if (leave_running(vm, VM_OFF))
+		atomic_store_explicit(&vm->starts_again, true, memory_order_relaxed);
 }
 
 void *vm_memory(const struct vm *vm, gpa_t at, uint64_t bytes)

@@ -13,6 +13,7 @@
 #include "arch/ept.h"
 #include "hv/boot_info.h"
 #include "hv/lock.h"
+#include "hv/platform.h"
 #include "hv/policy/cfg.h"
 #include "hv/policy/vcpu_model.h"
 #include "hv/promise_word.h"
@@ -33,6 +34,7 @@ struct vm {
 
 	/* Written by the console, and to VM_CRASHED or VM_OFF by an exit handler; read by all. */
 	_Atomic uint8_t state;
+	_Atomic bool starts_again;   /* it is off because it has reset itself: vm_reap() starts it */
 	struct promise_word promise; /* the dynamic bit of its value, and who was told */
 
 	/* Fixed while it is on. */
@@ -50,6 +52,7 @@ struct vm {
 
 	struct lock apic_lock;      /* hv/vcpu_apic.h */
 	uint32_t wake;              /* under it: bit i: vCPU i is to be told once it is released */
+	struct platform platform;   /* under it */
 	_Atomic uint64_t ept_fresh; /* bit n: pCPU n has no translation of an older EPT at this address */
 	struct vm_console console;
 };
@@ -86,7 +89,11 @@ void vm_crash(struct vcpu *vcpu, const char *what);
 /* From an exit handler: the VM has switched itself off. */
 void vm_power_off(struct vm *vm);
 
-/* Frees what VMs hold that have switched themselves off; true if there were such. Console, often. */
+/* From an exit handler: the VM has reset itself. It is off until vm_reap() starts it again. */
+void vm_reset_itself(struct vm *vm);
+
+/* Frees what VMs hold that have switched themselves off, and starts those that have reset themselves; true if there
+ * were such. Console, often. */
 bool vm_reap(void);
 
 /* The value of IA32_ARCH_CAPABILITIES that vCPU `vcpu` reads now; "told" is recorded in the same step. */

@@ -5,6 +5,7 @@
 #include "arch/memory.h"
 #include "hv/log.h"
 #include "hv/pages.h"
+#include "hv/policy/acpi_build.h"
 #include "hv/policy/cr_policy.h"
 #include "hv/policy/msr_policy.h"
 #include "hv/policy/text.h"
@@ -142,6 +143,8 @@ static const char *build(struct vm *vm)
 		why = "memory: none left for the log";
 	if (why != NULL)
 		return why;
+	/* First, for a kernel may want that memory. */
+	acpi_build_write(vm_memory(vm, gpa(ACPI_BUILD_GPA), ACPI_BUILD_BYTES), ACPI_BUILD_GPA, vm->vcpu_count);
 	why = vm_load(vm, &entry);
 	if (why != NULL) {
 		text_format(reason, sizeof(reason), "kernel: %s", why);
@@ -159,6 +162,7 @@ static const char *build(struct vm *vm)
 	atomic_store_explicit(&vm->tsc_offset, -vm->began_tsc, memory_order_relaxed);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		vcpu_reset(percpu_this(), vm->vcpus[i], entry.entry, i == 0 ? entry.eax : 0, i == 0 ? entry.ebx : 0);
+	platform_reset(vm);
 	return NULL;
 }
 

@@ -24,7 +24,6 @@ bool vm_console_start(struct vm *vm)
 	c->log = log;
 	c->line_length = 0;
 	c->log_head = c->shown = c->mark = c->search = 0;
-	c->uart_ier = c->uart_lcr = c->uart_mcr = c->uart_scratch = c->uart_dll = c->uart_dlm = 0;
 	lock_release(&c->lock);
 	return true;
 }

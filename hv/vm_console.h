@@ -22,7 +22,6 @@ struct vm_console {
 	uint64_t search;   /* vm_console_printed() goes on from here; at first mark */
 	char line[VM_CONSOLE_LINE_MAX];
 	char *log; /* a ring of VM_CONSOLE_LOG_BYTES; NULL until the first start */
-	uint8_t uart_ier, uart_lcr, uart_mcr, uart_scratch, uart_dll, uart_dlm;
 };
 
 struct vm;
