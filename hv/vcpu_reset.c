@@ -17,12 +17,10 @@
 #define PLE_GAP_TSC    128
 #define PLE_WINDOW_TSC 4096
 
-#define LIMIT_4G            0xffffffffu
-#define LIMIT_64K           0xffffu
-#define PAT_RESET           0x0007040600070406ull /* SDM vol. 3A, "Page Attribute Table (PAT)" */
-#define SELECTOR_GUEST_CODE 0x08
-#define SELECTOR_GUEST_DATA 0x10
-#define NO_LINK             UINT64_MAX
+#define LIMIT_4G  0xffffffffu
+#define LIMIT_64K 0xffffu
+#define PAT_RESET 0x0007040600070406ull /* SDM vol. 3A, "Page Attribute Table (PAT)" */
+#define NO_LINK   UINT64_MAX
 
 struct segment {
 	enum vmcs_field selector, base, limit, access_rights;
@@ -93,7 +91,7 @@ static void write_host_state(void)
 	vmwrite(VMCS_HOST_RIP, (uint64_t)(uintptr_t)vmx_exit);
 }
 
-/* What is the same after INIT and for a Multiboot 1 kernel. */
+/* What is the same after INIT and for a kernel. */
 static void write_common_state(const struct percpu *cpu)
 {
 	set_segment((struct segment)SEGMENT(LDTR), 0, LIMIT_64K, AR_LDT);
@@ -124,14 +122,22 @@ static const struct segment data_segments[] = {SEGMENT(SS), SEGMENT(DS), SEGMENT
 
 #define DATA_SEGMENTS (sizeof(data_segments) / sizeof(data_segments[0]))
 
-static void write_multiboot_state(const struct percpu *cpu, uint32_t entry)
+static void write_kernel_state(const struct percpu *cpu, const struct vcpu_entry *entry)
 {
 	write_common_state(cpu);
-	set_segment((struct segment)SEGMENT(CS), SELECTOR_GUEST_CODE, LIMIT_4G, AR_CODE32);
+	set_segment((struct segment)SEGMENT(CS), entry->cs, LIMIT_4G, entry->is_64bit ? AR_CODE64 : AR_CODE32);
 	for (unsigned i = 0; i < DATA_SEGMENTS; i++)
-		set_segment(data_segments[i], SELECTOR_GUEST_DATA, LIMIT_4G, AR_DATA32);
-	vcpu_cr0_write(cpu, CR0_PE | CR0_ET);
-	vmwrite(VMCS_GUEST_RIP, entry);
+		set_segment(data_segments[i], entry->ds, LIMIT_4G, AR_DATA32);
+	vmwrite(VMCS_GUEST_GDTR_BASE, entry->gdt_gpa);
+	vmwrite(VMCS_GUEST_GDTR_LIMIT, entry->gdt_limit);
+	vcpu_cr0_write(cpu, CR0_PE | CR0_ET | (entry->is_64bit ? CR0_PG : 0));
+	if (entry->is_64bit) {
+		vmwrite(VMCS_GUEST_CR3, entry->cr3);
+		vcpu_cr4_write(cpu, CR4_PAE);
+		vmwrite(VMCS_GUEST_EFER, EFER_LME | EFER_LMA);
+		vmwrite(VMCS_ENTRY_CONTROLS, cpu->vmx_config.entry | ENTRYCTL_GUEST_64);
+	}
+	vmwrite(VMCS_GUEST_RIP, entry->rip);
 }
 
 static void write_init_state(const struct percpu *cpu)
@@ -174,7 +180,7 @@ void vcpu_reset_start_up(uint8_t vector)
 	vmwrite(VMCS_GUEST_RIP, 0);
 }
 
-void vcpu_reset(struct percpu *cpu, struct vcpu *vcpu, uint32_t entry, uint32_t eax, uint32_t ebx)
+void vcpu_reset(struct percpu *cpu, struct vcpu *vcpu, const struct vcpu_entry *entry)
 {
 	*(uint32_t *)hpa_ptr(vcpu->vmcs) = cpu->vmx_config.revision;
 	if (!vmclear(vcpu->vmcs) || !vmptrld(vcpu->vmcs))
@@ -183,7 +189,7 @@ void vcpu_reset(struct percpu *cpu, struct vcpu *vcpu, uint32_t entry, uint32_t 
 	vmwrite(VMCS_TSC_OFFSET, vm_tsc_offset(vcpu->vm));
 	write_host_state();
 	if (vcpu->index == 0)
-		write_multiboot_state(cpu, entry);
+		write_kernel_state(cpu, entry);
 	else
 		write_init_state(cpu);
 	vcpu_snapshot_take(&vcpu->snapshot);
@@ -199,8 +205,11 @@ void vcpu_reset(struct percpu *cpu, struct vcpu *vcpu, uint32_t entry, uint32_t 
 	vcpu_apic_reset(vcpu);
 	vcpu->tsc_offset = vm_tsc_offset(vcpu->vm);
 	set_version(vcpu);
-	vcpu->regs.gpr[GPR_RAX] = eax;
-	vcpu->regs.gpr[GPR_RBX] = ebx;
+	if (vcpu->index == 0) {
+		vcpu->regs.gpr[GPR_RAX] = entry->rax;
+		vcpu->regs.gpr[GPR_RBX] = entry->rbx;
+		vcpu->regs.gpr[GPR_RSI] = entry->rsi;
+	}
 	vcpu->switched.dr6 = DR6_INIT;
 	fpu_area_init(vcpu->switched.fpu);
 	vcpu->pat = PAT_RESET;

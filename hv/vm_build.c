@@ -127,7 +127,7 @@ static const char *take_vcpus(struct vm *vm)
 
 static const char *build(struct vm *vm)
 {
-	struct vm_entry entry;
+	struct vcpu_entry entry;
 	const char *why = make_model(vm);
 
 	if (why == NULL && (vm->cfg.cpus & ((1ull << (percpu_count - 1) << 1) - 1)) == 0)
@@ -145,11 +145,8 @@ static const char *build(struct vm *vm)
 		return why;
 	/* First, for a kernel may want that memory. */
 	acpi_build_write(vm_memory(vm, gpa(ACPI_BUILD_GPA), ACPI_BUILD_BYTES), ACPI_BUILD_GPA, vm->vcpu_count);
-	why = vm_load(vm, &entry);
-	if (why != NULL) {
-		text_format(reason, sizeof(reason), "kernel: %s", why);
+	if (!vm_load(vm, &entry, reason, sizeof(reason)))
 		return reason;
-	}
 
 	const struct mitigation *m;
 
@@ -161,7 +158,7 @@ static const char *build(struct vm *vm)
 	vm->began_tsc = rdtsc();
 	atomic_store_explicit(&vm->tsc_offset, -vm->began_tsc, memory_order_relaxed);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
-		vcpu_reset(percpu_this(), vm->vcpus[i], entry.entry, i == 0 ? entry.eax : 0, i == 0 ? entry.ebx : 0);
+		vcpu_reset(percpu_this(), vm->vcpus[i], &entry);
 	platform_reset(vm);
 	return NULL;
 }

@@ -36,6 +36,6 @@ struct vcpu *vm_trial_make(struct percpu *cpu)
 	vcpu->vpid = VPID_TRIAL;
 	vcpu->vmcs = pages_take_one();
 	vcpu->switched.fpu = hpa_ptr(pages_take_one());
-	vcpu_reset(cpu, vcpu, 0, 0, 0);
+	vcpu_reset(cpu, vcpu, &(struct vcpu_entry){0});
 	return vcpu;
 }

@@ -117,6 +117,7 @@ enum invvpid_type { INVVPID_SINGLE = 1 };
 /* Segment access rights. */
 #define AR_UNUSABLE   (1u << 16)
 #define AR_CODE32     0xc09bu /* present, ring 0, code, accessed, 32-bit, 4 KiB granularity */
+#define AR_CODE64     0xa09bu /* the same, 64-bit */
 #define AR_DATA32     0xc093u
 #define AR_CODE16     0x009bu
 #define AR_DATA16     0x0093u

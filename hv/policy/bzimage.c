@@ -115,6 +115,12 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+uint64_t bzimage_memory_least(const struct bzimage *parsed, size_t ramdisk_bytes)
+{
+	return page_down(parsed->load_gpa + parsed->run_bytes + PAGE_BYTES - 1) +
+	       page_down(ramdisk_bytes + PAGE_BYTES - 1);
+}
+
 /* The ramdisk goes as high as it may: the kernel takes what lies above itself first. */
 static bool ramdisk_place(struct bzimage_layout *layout, const struct bzimage *parsed)
 {
@@ -142,10 +148,10 @@ const char *bzimage_layout_make(struct bzimage_layout *out, const struct bzimage
 
 	if (memory_bytes > MULTIBOOT1_LOW_MEMORY_END)
 		made.high_bytes = page_down(memory_bytes - MULTIBOOT1_LOW_MEMORY_END);
-	if (parsed->load_gpa + parsed->run_bytes > made.low_end)
-		return "memory too small for the Linux kernel, which unpacks itself";
+	if (memory_bytes < bzimage_memory_least(parsed, ramdisk_bytes))
+		return "memory too small for the Linux kernel, which unpacks itself, and its ramdisk";
 	if (!ramdisk_place(&made, parsed))
-		return "memory too small for the Linux kernel and its ramdisk";
+		return "the ramdisk is larger than the Linux kernel takes";
 	if (cmdline_bytes > parsed->cmdline_max || cmdline_bytes >= LOWER_END - BLOCK_GPA - sizeof(struct block))
 		return "the command line is longer than the Linux kernel takes";
 	made.cmdline_bytes = cmdline_bytes + 1;

@@ -47,6 +47,9 @@ struct bzimage_layout {
 	uint64_t cmdline_bytes; /* room for the command line, with its terminator */
 };
 
+/* The least memory in which kernel and ramdisk have room. */
+uint64_t bzimage_memory_least(const struct bzimage *parsed, size_t ramdisk_bytes);
+
 /* Lays out a guest with memory_bytes. cmdline_bytes: the command line's length without terminator. NULL, or why not
  * (the guest's memory is too small, the command line too long), and then *out is untouched. */
 const char *bzimage_layout_make(struct bzimage_layout *out, const struct bzimage *parsed, uint64_t memory_bytes,

@@ -396,7 +396,26 @@ static void test_layout_small(void **state)
 	assert_non_null(strstr(lay_out(&l, &k, 65 * MIB, MIB + 1), "ramdisk"));
 	assert_non_null(lay_out(&l, &k, 65 * MIB, SIZE_MAX));
 	header(&k)->initrd_addr_max = 0xffff;
-	assert_non_null(lay_out(&l, &k, 256 * MIB, 1));
+	assert_non_null(strstr(lay_out(&l, &k, 256 * MIB, 1), "larger than"));
+}
+
+/* Exactly the least is enough, a page less is not. */
+static void test_memory_least(void **state)
+{
+	const size_t ramdisks[] = {0, 1, PAGE, PAGE + 1, 5 * MIB};
+	struct kernel k = kernel_make();
+	struct bzimage_layout l;
+	struct bzimage image;
+
+	(void)state;
+	header(&k)->init_size = 48 * MIB - 1;
+	assert_null(parse(&image, &k));
+	for (size_t i = 0; i < sizeof(ramdisks) / sizeof(ramdisks[0]); i++) {
+		const uint64_t least = bzimage_memory_least(&image, ramdisks[i]);
+
+		assert_null(lay_out(&l, &k, least, ramdisks[i]));
+		assert_non_null(lay_out(&l, &k, least - PAGE, ramdisks[i]));
+	}
 }
 
 static void test_cmdline(void **state)
@@ -427,7 +446,8 @@ int main(void)
 		cmocka_unit_test(test_parse),         cmocka_unit_test(test_64bit_entry),
 		cmocka_unit_test(test_runtime_start), cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_layout),        cmocka_unit_test(test_layout_large),
-		cmocka_unit_test(test_layout_small),  cmocka_unit_test(test_cmdline),
+		cmocka_unit_test(test_layout_small),  cmocka_unit_test(test_memory_least),
+		cmocka_unit_test(test_cmdline),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
