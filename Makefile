@@ -3,6 +3,7 @@
 ##   run               install what is missing, build, boot the VMs, attach the terminal to the console
 ##   test              install what is missing, build, run every automatic test
 ##   iso               write a GRUB ISO that boots on BIOS and UEFI
+##   linux             fetch Debian's cloud kernel and busybox, and pack them for guest/linux.cfg
 ##   golden            write the golden table of plans anew, and into docs/mitigations.md: a deliberate change
 ##   lint              layers, format, headers alone, cppcheck, the shape of the entry path
 ##   traps             spring each known trap in a copy of the tree, and see its test fail
@@ -81,11 +82,16 @@ endif
 endif
 BUILD = MAKEFLAGS= $(MAKE) --silent --no-print-directory --jobs=$$(nproc)
 
-.PHONY: all hypervisor guests host-tests fuzzers stress-tests run test iso lint traps golden machines clean help FORCE
+.PHONY: all hypervisor guests linux host-tests fuzzers stress-tests run test iso lint traps golden machines clean help \
+	FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: hypervisor guests
+# Linux is fetched only where a cfg of VMS asks for it.
+LINUX := build/guest/linux.bzImage build/guest/linux.cpio
+LINUX_WANTED := $(if $(VMS),$(shell grep -lsE '^[[:blank:]]*kernel[[:blank:]]*=[[:blank:]]*"linux.bzImage"' $(VMS)))
+
+all: hypervisor guests $(if $(LINUX_WANTED),linux)
 hypervisor: build/sluice.elf build/sluice.dis build/sluice.sym
 guests: $(GUESTS) $(GUEST_CFGS)
 host-tests: $(HOST_TESTS)
@@ -150,6 +156,25 @@ build/guest/%.o: guest/%.asm Makefile
 build/guest/%.cfg: guest/%.cfg
 	@mkdir -p $(@D)
 	@cp $< $@
+
+# ---- the Linux guest: Debian's kernel, and a file system of busybox; see guest/linux ----
+
+linux: $(LINUX)
+
+build/guest/linux.bzImage: guest/linux/fetch.sh
+	@sh $< $@ './boot/vmlinuz-*' linux-image-cloud-amd64 linux-image-virtual
+
+build/guest/linux/busybox: guest/linux/fetch.sh
+	@sh $< $@ '*/bin/busybox' busybox-static
+	@chmod +x $@
+
+build/guest/linux/init: guest/linux/init.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(FREESTANDING) -static $(LDFLAGS:%=-Wl,%) -o $@ $<
+
+build/guest/linux.cpio: guest/linux/initrd.py build/guest/linux/busybox build/guest/linux/init guest/linux/start \
+		guest/linux/vulns
+	@python3 $< $@ build/guest/linux/busybox build/guest/linux/init
 
 # ---- tests on the host ----
 
