@@ -157,6 +157,9 @@ static const char *turn_on(struct percpu *cpu)
 		return why;
 	write_cr0((read_cr0() | cpu->vmx_config.cr0_fixed0) & cpu->vmx_config.cr0_fixed1);
 	write_cr4((read_cr4() | CR4_VMXE | cpu->vmx_config.cr4_fixed0) & cpu->vmx_config.cr4_fixed1);
+	/* Guests that XSAVES is offered to run with it as it is: no supervisor component is. */
+	if (cpu->vmx_config.xsaves)
+		wrmsr(MSR_IA32_XSS, 0);
 	*(uint32_t *)hpa_ptr(cpu->vmxon_region) = cpu->vmx_config.revision;
 	return vmxon(cpu->vmxon_region) ? NULL : "VMXON failed";
 }

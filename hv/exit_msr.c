@@ -14,7 +14,7 @@ static const struct msr_rule *rule_of(const struct vcpu *vcpu)
 {
 	const struct msr_rule *rule = msr_policy_find((uint32_t)vcpu->regs.gpr[GPR_RCX]);
 
-	return rule != NULL && msr_policy_has(rule, &vcpu->vm->model, vcpu_cpuid_rdtscp()) ? rule : NULL;
+	return rule != NULL && msr_policy_has(rule, &vcpu->vm->model, vcpu_cpuid_msr_instructions()) ? rule : NULL;
 }
 
 static enum exit_action refuse(struct vcpu *vcpu)

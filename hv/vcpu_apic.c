@@ -9,9 +9,6 @@
 #include "hv/vcpu_reset.h"
 #include "hv/vm.h"
 
-/* The timer's input clock: 100 MHz where the TSC has 2 GHz. */
-#define LAPIC_TSC_PER_COUNT 20
-
 #define WINDOWS (CPU_INTERRUPT_WINDOW_EXITING | CPU_NMI_WINDOW_EXITING)
 
 /* No vector of the 8259s is held for the vCPU. */

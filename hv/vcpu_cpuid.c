@@ -2,12 +2,14 @@
 
 #include "arch/cpu.h"
 #include "arch/fpu.h"
+#include "arch/tsc.h"
+#include "hv/policy/msr_policy.h"
 #include "hv/vcpu_cr.h"
 
 static struct cpuid_xsave_component components[CPUID_XSAVE_COMPONENTS];
 static uint32_t max_basic, max_extended;
 static uint64_t xcr0_allowed;
-static bool invpcid, rdtscp;
+static bool invpcid, rdtscp, xsaves;
 
 void vcpu_cpuid_init(const struct vmx_config *config)
 {
@@ -16,6 +18,7 @@ void vcpu_cpuid_init(const struct vmx_config *config)
 	xcr0_allowed = fpu_components();
 	invpcid = config->invpcid;
 	rdtscp = config->rdtscp;
+	xsaves = config->xsaves && (cpuid(CPUID_XSAVE, 1).eax & CPUID_XSAVE1_EAX_XSAVES);
 	for (unsigned i = 2; i < CPUID_XSAVE_COMPONENTS && xcr0_allowed != 0; i++) {
 		const struct cpuid_regs words = cpuid(CPUID_XSAVE, i);
 
@@ -32,9 +35,9 @@ uint64_t vcpu_cpuid_xcr0_allowed(void)
 	return xcr0_allowed;
 }
 
-bool vcpu_cpuid_rdtscp(void)
+uint32_t vcpu_cpuid_msr_instructions(void)
 {
-	return rdtscp;
+	return (rdtscp ? MSR_WITH_RDTSCP : 0) | (xsaves ? MSR_WITH_XSAVES : 0);
 }
 
 static struct cpuid_view view_of(const struct vcpu_model *model)
@@ -51,6 +54,8 @@ static struct cpuid_view view_of(const struct vcpu_model *model)
 		.x2apic = true,
 		.invpcid = invpcid,
 		.rdtscp = rdtscp,
+		.xsaves = xsaves,
+		.tsc_hz = tsc_hz(),
 	};
 }
 

@@ -20,7 +20,7 @@ struct cpuid_words vcpu_cpuid_at_start(const struct vcpu_model *model, uint32_t 
 /* State components that guests may enable in XCR0; 0: guests have no XSAVE. */
 uint64_t vcpu_cpuid_xcr0_allowed(void);
 
-/* Guests see RDTSCP. */
-bool vcpu_cpuid_rdtscp(void);
+/* Which of the instructions that bring MSRs guests see: enum msr_instruction. */
+uint32_t vcpu_cpuid_msr_instructions(void);
 
 #endif

@@ -67,6 +67,9 @@ static void write_controls(const struct percpu *cpu, const struct vcpu *vcpu)
 	vmwrite(VMCS_EPT_POINTER, ept_pointer(&vm->ept));
 	vmwrite(VMCS_MSR_BITMAP, vm->msr_bitmap.v);
 	vmwrite(VMCS_VMCS_LINK_POINTER, NO_LINK);
+	/* IA32_XSS is 0, so that nothing comes of it. */
+	if (config->xsaves)
+		vmwrite(VMCS_XSS_EXITING_BITMAP, UINT64_MAX);
 
 	/* Bits that the guest may not change under us read as the guest wrote them. */
 	vmwrite(VMCS_CR0_MASK, vcpu_cr0_mask(cpu));

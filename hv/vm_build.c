@@ -94,7 +94,7 @@ static const char *take_memory(struct vm *vm)
 	vm->msr_bitmap = pages_take_one();
 	if (vm->msr_bitmap.v == 0)
 		return "memory: none left for the MSR bitmap";
-	msr_policy_bitmap_make(hpa_ptr(vm->msr_bitmap), &vm->model, vcpu_cpuid_rdtscp());
+	msr_policy_bitmap_make(hpa_ptr(vm->msr_bitmap), &vm->model, vcpu_cpuid_msr_instructions());
 	return NULL;
 }
 

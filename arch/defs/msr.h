@@ -92,8 +92,10 @@
 #define EFER_LMA (1u << 10)
 #define EFER_NXE (1u << 11)
 
+#define MTRR_DEF_TYPE_MASK   0xffu
 #define MTRR_DEF_TYPE_ENABLE (1u << 11)
 #define MTRR_TYPE_WB         6u
+#define PAT_TYPE_UC_MINUS    7u
 
 /* Bit numbers of IA32_ARCH_CAPABILITIES, ARCH_CAP_BIT_RDCL_NO and so on. */
 enum arch_cap_bit {

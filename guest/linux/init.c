@@ -1,5 +1,5 @@
 /* The Linux guest's /init: its first instruction reads the TSC, so that what came before can be measured; it prints the
- * value, and becomes /bin/start. Freestanding, static, 64-bit: Linux's system calls (man 2 syscall) are all it needs. */
+ * value, and becomes /bin/start. Freestanding and static: it needs nothing but system calls (man 2 syscall). */
 #include <stdint.h>
 
 #define SYS_WRITE  1

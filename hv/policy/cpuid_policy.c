@@ -4,6 +4,7 @@
 #include "arch/defs/cpuid_isa.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
+#include "hv/policy/lapic.h"
 
 /* The last leaves that guests get. */
 #define GUEST_MAX_BASIC      CPUID_CPU_FREQUENCY
@@ -17,6 +18,7 @@
 #define HYPERVISOR_FEATURE_CAPS_EVENTS (1u << 0)
 
 #define ALL_BITS   0xffffffffu
+#define HZ_PER_MHZ 1000000u
 #define LEAF7_LAST 2 /* subleaf */
 
 #define LEAF1_ECX_PASS                                                                                  \
@@ -73,8 +75,8 @@ static const struct {
 
 /* Leaves that pass whole, whatever the subleaf. */
 static const uint32_t whole_leaves[] = {
-	CPUID_CACHE_DESCRIPTORS, CPUID_CACHE_PARAMETERS, CPUID_TSC_RATIO,     CPUID_CPU_FREQUENCY,
-	EXT_BRAND_FIRST,         EXT_BRAND_FIRST + 1,    EXT_BRAND_FIRST + 2, EXT_CACHE,
+	CPUID_CACHE_DESCRIPTORS, CPUID_CACHE_PARAMETERS, EXT_BRAND_FIRST,
+	EXT_BRAND_FIRST + 1,     EXT_BRAND_FIRST + 2,    EXT_CACHE,
 };
 
 /* Leaves in which ECX chooses a subleaf; in all others it is ignored. */
@@ -130,11 +132,6 @@ static uint32_t least(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-static uint32_t max_basic(const struct cpuid_view *view)
-{
-	return least(view->host_max_basic, GUEST_MAX_BASIC);
-}
-
 static uint32_t max_extended(const struct cpuid_view *view)
 {
 	return least(view->host_max_extended, GUEST_MAX_EXTENDED);
@@ -182,7 +179,13 @@ uint32_t cpuid_policy_leaf(uint32_t leaf, const struct cpuid_view *view)
 	bool hypervisor = leaf - CPUID_HYPERVISOR < HYPERVISOR_LEAVES;
 	bool extended = leaf >= CPUID_EXT_MAX && leaf <= max_extended(view);
 
-	return leaf <= max_basic(view) || hypervisor || extended ? leaf : max_basic(view);
+	return leaf <= GUEST_MAX_BASIC || hypervisor || extended ? leaf : GUEST_MAX_BASIC;
+}
+
+/* A leaf that the host does not have answers there with another one's words. */
+static bool host_has(uint32_t leaf, const struct cpuid_view *view)
+{
+	return leaf <= (leaf < CPUID_EXT_MAX ? view->host_max_basic : view->host_max_extended);
 }
 
 /* The host's words as far as they pass, and only the instruction sets whose state the guest may enable. */
@@ -324,6 +327,25 @@ static struct cpuid_words xsave(uint32_t subleaf, struct cpuid_words host, const
 	return w;
 }
 
+/* SDM vol. 2A, CPUID, "Time Stamp Counter and Nominal Core Crystal Clock Information": the crystal is also what the
+ * local APIC's timer counts. It divides the TSC's rate, so that the ratio is exact. */
+static struct cpuid_words tsc_ratio(const struct cpuid_view *view)
+{
+	return (struct cpuid_words){
+		.eax = 1,
+		.ebx = LAPIC_TSC_PER_COUNT,
+		.ecx = (uint32_t)(view->tsc_hz / LAPIC_TSC_PER_COUNT),
+	};
+}
+
+/* In MHz: base, maximum and bus frequency. */
+static struct cpuid_words frequencies(const struct cpuid_view *view)
+{
+	const uint32_t mhz = (uint32_t)((view->tsc_hz + HZ_PER_MHZ / 2) / HZ_PER_MHZ);
+
+	return (struct cpuid_words){.eax = mhz, .ebx = mhz, .ecx = mhz / LAPIC_TSC_PER_COUNT};
+}
+
 /* "SluiceSluice", four characters a register. */
 static struct cpuid_words hypervisor(uint32_t leaf)
 {
@@ -344,13 +366,16 @@ struct cpuid_words cpuid_policy_answer(uint32_t leaf, uint32_t subleaf, struct c
 				       const struct cpuid_view *view)
 {
 	uint32_t row_subleaf = leaf_has_subleaves(leaf) ? subleaf : 0;
-	struct cpuid_words w = passed(leaf, row_subleaf, host, view->xcr0_allowed);
+	struct cpuid_words w;
 
+	if (!host_has(leaf, view))
+		host = (struct cpuid_words){0};
+	w = passed(leaf, row_subleaf, host, view->xcr0_allowed);
 	if (leaf - CPUID_HYPERVISOR < HYPERVISOR_LEAVES)
 		return hypervisor(leaf);
 	switch (leaf) {
 	case CPUID_VENDOR:
-		w.eax = max_basic(view);
+		w.eax = GUEST_MAX_BASIC;
 		break;
 	case CPUID_FEATURES:
 		features(&w, view);
@@ -365,6 +390,10 @@ struct cpuid_words cpuid_policy_answer(uint32_t leaf, uint32_t subleaf, struct c
 		return topology(subleaf, view);
 	case CPUID_XSAVE:
 		return xsave(subleaf, host, view);
+	case CPUID_TSC_RATIO:
+		return tsc_ratio(view);
+	case CPUID_CPU_FREQUENCY:
+		return frequencies(view);
 	case CPUID_EXT_MAX:
 		w.eax = max_extended(view);
 		break;

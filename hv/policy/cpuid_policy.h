@@ -35,6 +35,7 @@ struct cpuid_view {
 	uint64_t xcr0_allowed; /* components that the guest may enable; 0: the guest has no XSAVE */
 	/* what the platform emulates */
 	bool apic, x2apic, tsc_deadline;
+	uint64_t tsc_hz; /* of the guest, as measured: what the host's own leaves say of it may be wrong */
 	/* VM-execution controls that this CPU has and we use */
 	bool invpcid, rdtscp, xsaves;
 };

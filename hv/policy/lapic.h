@@ -88,6 +88,8 @@ struct lapic {
 
 /* Power-up. tsc_per_count: TSC ticks for one tick of the timer's input clock, 1 to LAPIC_TSC_PER_COUNT_MAX. */
 #define LAPIC_TSC_PER_COUNT_MAX (1u << 20)
+/* What every guest has: 100 MHz where the TSC has 2 GHz. CPUID tells of it. */
+#define LAPIC_TSC_PER_COUNT     20u
 void lapic_reset(struct lapic *l, uint32_t id, bool is_bsp, uint32_t tsc_per_count);
 
 /* INIT: all but the id and IA32_APIC_BASE (so also the mode) as at power-up. */

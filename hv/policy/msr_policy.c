@@ -64,7 +64,9 @@ static const struct msr_rule rules[] = {
 	 .read = MSR_CONSTANT,
 	 .write = MSR_IGNORE,
 	 .value = MTRR_DEF_TYPE_ENABLE | MTRR_TYPE_WB,
-	 .writable = MTRR_DEF_TYPE_ENABLE | MTRR_DEF_TYPE_FIXED_ENABLE},
+	 .writable = MTRR_DEF_TYPE_MASK | MTRR_DEF_TYPE_ENABLE | MTRR_DEF_TYPE_FIXED_ENABLE},
+	/* No supervisor component is offered: 0 alone may be written. */
+	{.msr = MSR_IA32_XSS, .read = MSR_CONSTANT, .write = MSR_IGNORE, .needs_instructions = MSR_WITH_XSAVES},
 	{.msr = MSR_IA32_EFER, .read = MSR_EFER, .write = MSR_EFER, .writable = ALL_BITS},
 	{.msr = MSR_IA32_STAR, .read = MSR_PASS_SWITCHED, .write = MSR_PASS_SWITCHED, .writable = ALL_BITS},
 	{.msr = MSR_IA32_LSTAR, .read = MSR_PASS_SWITCHED, .write = MSR_PASS_SWITCHED, .writable = ALL_BITS},
@@ -77,7 +79,7 @@ static const struct msr_rule rules[] = {
 	 .read = MSR_PASS_SWITCHED,
 	 .write = MSR_PASS_SWITCHED,
 	 .writable = ALL_BITS,
-	 .needs_rdtscp = true},
+	 .needs_instructions = MSR_WITH_RDTSCP},
 };
 #define RULE_COUNT (sizeof(rules) / sizeof(rules[0]))
 
@@ -108,13 +110,13 @@ const struct msr_rule *msr_policy_find(uint32_t msr)
 	return NULL;
 }
 
-bool msr_policy_has(const struct msr_rule *rule, const struct vcpu_model *model, bool rdtscp)
+bool msr_policy_has(const struct msr_rule *rule, const struct vcpu_model *model, uint32_t instructions)
 {
 	if (rule->needs_features && !(model->features & rule->needs_features))
 		return false;
 	if (rule->needs_caps & ~model->arch_capabilities)
 		return false;
-	return rdtscp || !rule->needs_rdtscp;
+	return !(rule->needs_instructions & ~instructions);
 }
 
 uint64_t msr_policy_spec_ctrl_mask(const struct vcpu_model *model)
@@ -127,6 +129,12 @@ uint64_t msr_policy_spec_ctrl_mask(const struct vcpu_model *model)
 	return mask;
 }
 
+/* The PAT's types are the MTRRs' and UC-. */
+static bool mtrr_type_valid(uint64_t type)
+{
+	return cr_policy_pat_valid(type) && type != PAT_TYPE_UC_MINUS;
+}
+
 bool msr_policy_write_valid(const struct msr_rule *rule, const struct vcpu_model *model, uint64_t value)
 {
 	if (rule->write == MSR_GP || ((value ^ rule->value) & ~rule->writable))
@@ -135,6 +143,8 @@ bool msr_policy_write_valid(const struct msr_rule *rule, const struct vcpu_model
 		return !(value & ~msr_policy_spec_ctrl_mask(model));
 	if (rule->write == MSR_PAT)
 		return cr_policy_pat_valid(value);
+	if (rule->msr == MSR_IA32_MTRR_DEF_TYPE)
+		return mtrr_type_valid(value & MTRR_DEF_TYPE_MASK);
 	return true;
 }
 
@@ -160,13 +170,13 @@ static bool passes(uint8_t action)
 	return action == MSR_PASS_VMCS || action == MSR_PASS_SWITCHED;
 }
 
-void msr_policy_bitmap_make(uint8_t *bitmap, const struct vcpu_model *model, bool rdtscp)
+void msr_policy_bitmap_make(uint8_t *bitmap, const struct vcpu_model *model, uint32_t instructions)
 {
 	__builtin_memset(bitmap, 0xff, MSR_POLICY_BITMAP_BYTES);
 	for (unsigned i = 0; i < RULE_COUNT; i++) {
 		uint32_t read, write;
 
-		if (!msr_policy_has(&rules[i], model, rdtscp) || !bitmap_bit(rules[i].msr, &read))
+		if (!msr_policy_has(&rules[i], model, instructions) || !bitmap_bit(rules[i].msr, &read))
 			continue;
 		write = read + 2 * BITMAP_PART_MSRS;
 		if (passes(rules[i].read))

@@ -25,14 +25,17 @@ enum msr_action {
 			      it */
 };
 
+/* Instructions that bring an MSR with them. */
+enum msr_instruction { MSR_WITH_RDTSCP = 1u << 0, MSR_WITH_XSAVES = 1u << 1 };
+
 struct msr_rule {
 	uint32_t msr;
-	uint8_t read, write;     /* enum msr_action */
-	uint64_t value;          /* of MSR_CONSTANT; and what a write must leave in the bits that are not writable */
-	uint64_t writable;       /* bits that a write may give any value */
-	uint32_t needs_features; /* any of these (enum cpu_feature) in the model; 0: none needed */
-	uint64_t needs_caps;     /* all of these in the model's IA32_ARCH_CAPABILITIES */
-	bool needs_rdtscp;       /* the guest sees RDTSCP */
+	uint8_t read, write;        /* enum msr_action */
+	uint64_t value;             /* of MSR_CONSTANT; and what a write must leave in the bits that are not writable */
+	uint64_t writable;          /* bits that a write may give any value */
+	uint32_t needs_features;    /* any of these (enum cpu_feature) in the model; 0: none needed */
+	uint64_t needs_caps;        /* all of these in the model's IA32_ARCH_CAPABILITIES */
+	uint8_t needs_instructions; /* all of these (enum msr_instruction) */
 };
 
 /* The rule for an MSR; NULL: there is no such MSR for any guest. */
@@ -41,8 +44,8 @@ const struct msr_rule *msr_policy_find(uint32_t msr);
 /* The i-th rule, NULL past the last; ascending by number. */
 const struct msr_rule *msr_policy_rule(unsigned i);
 
-/* A guest of this model has the MSR; rdtscp: the guest sees RDTSCP. */
-bool msr_policy_has(const struct msr_rule *rule, const struct vcpu_model *model, bool rdtscp);
+/* A guest of this model, which sees these instructions (enum msr_instruction), has the MSR. */
+bool msr_policy_has(const struct msr_rule *rule, const struct vcpu_model *model, uint32_t instructions);
 
 /* A write of value to an MSR that the guest has is taken: the rule has a write action, reserved bits are left alone,
  * the PAT's types exist. For MSR_EFER this says nothing yet: see cr_policy_efer_valid(). */
@@ -54,7 +57,7 @@ uint64_t msr_policy_spec_ctrl_mask(const struct vcpu_model *model);
 /* Fills the MSR bitmap of a VMCS (SDM vol. 3C, "MSR-Bitmap Address"): everything exits, both ways, but the MSR_PASS_...
  * ones that this guest has. */
 #define MSR_POLICY_BITMAP_BYTES 4096
-void msr_policy_bitmap_make(uint8_t *bitmap, const struct vcpu_model *model, bool rdtscp);
+void msr_policy_bitmap_make(uint8_t *bitmap, const struct vcpu_model *model, uint32_t instructions);
 
 /* An access to a bitmap of that form exits: for tests and for dumps. */
 bool msr_policy_bitmap_exits(const uint8_t *bitmap, uint32_t msr, bool write);

@@ -115,7 +115,8 @@ const char *vmx_ctl_make(struct vmx_config *out, const struct vmx_raw *raw)
 		[WORD_EPT_VPID] = raw->ept_vpid,
 	};
 	const uint32_t secondary_optional =
-		(CPU2_ENABLE_RDTSCP | CPU2_ENABLE_INVPCID | CPU2_PAUSE_LOOP_EXITING) & may_be_one(raw->secondary);
+		(CPU2_ENABLE_RDTSCP | CPU2_ENABLE_INVPCID | CPU2_PAUSE_LOOP_EXITING | CPU2_ENABLE_XSAVES) &
+		may_be_one(raw->secondary);
 	struct vmx_config config;
 
 	for (unsigned i = 0; i < sizeof(requirements) / sizeof(requirements[0]); i++)
@@ -142,6 +143,7 @@ const char *vmx_ctl_make(struct vmx_config *out, const struct vmx_raw *raw)
 	config.rdtscp = (secondary_optional & CPU2_ENABLE_RDTSCP) != 0;
 	config.invpcid = (secondary_optional & CPU2_ENABLE_INVPCID) != 0;
 	config.pause_loop = (secondary_optional & CPU2_PAUSE_LOOP_EXITING) != 0;
+	config.xsaves = (secondary_optional & CPU2_ENABLE_XSAVES) != 0;
 	*out = config;
 	return NULL;
 }
@@ -153,5 +155,5 @@ bool vmx_ctl_equal(const struct vmx_config *a, const struct vmx_config *b)
 	       a->cr0_fixed0 == b->cr0_fixed0 && a->cr0_fixed1 == b->cr0_fixed1 && a->cr4_fixed0 == b->cr4_fixed0 &&
 	       a->cr4_fixed1 == b->cr4_fixed1 && a->timer_shift == b->timer_shift && a->ept_2m == b->ept_2m &&
 	       a->ept_1g == b->ept_1g && a->rdtscp == b->rdtscp && a->invpcid == b->invpcid &&
-	       a->pause_loop == b->pause_loop;
+	       a->pause_loop == b->pause_loop && a->xsaves == b->xsaves;
 }

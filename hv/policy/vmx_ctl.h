@@ -20,8 +20,8 @@ struct vmx_config {
 	uint64_t cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	unsigned timer_shift; /* the preemption timer counts TSC >> timer_shift */
 	bool ept_2m, ept_1g;
-	bool rdtscp, invpcid; /* offered to guests */
-	bool pause_loop;      /* exits where a guest spins with PAUSE */
+	bool rdtscp, invpcid, xsaves; /* offered to guests */
+	bool pause_loop;              /* exits where a guest spins with PAUSE */
 };
 
 /* Decides all controls. NULL, or what is missing and why it is needed, in words; *out is untouched then. */

@@ -11,7 +11,9 @@
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
 #include "hv/policy/cpuid_policy.h"
+#include "hv/policy/lapic.h"
 
+#define TSC_HZ   2100000000ull
 #define XCR0_ALL (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
 static const struct cpuid_words ones = {~0u, ~0u, ~0u, ~0u};
@@ -40,6 +42,7 @@ static struct cpuid_view open_view(void)
 		.apic = true,
 		.x2apic = true,
 		.tsc_deadline = true,
+		.tsc_hz = TSC_HZ,
 		.invpcid = true,
 		.rdtscp = true,
 		.xsaves = true,
@@ -116,9 +119,9 @@ static void test_leaf_folding(void **state)
 	assert_int_equal(ask(0x80000000, 0, ones, &view).eax, 0x80000008);
 	view.host_max_basic = 0xd;
 	view.host_max_extended = 0x80000004;
-	assert_int_equal(cpuid_policy_leaf(0x16, &view), 0xd);
-	assert_int_equal(cpuid_policy_leaf(0x80000008, &view), 0xd);
-	assert_int_equal(ask(0, 0, ones, &view).eax, 0xd);
+	assert_int_equal(cpuid_policy_leaf(0x16, &view), 0x16);
+	assert_int_equal(cpuid_policy_leaf(0x80000008, &view), 0x16);
+	assert_int_equal(ask(0, 0, ones, &view).eax, 0x16);
 	assert_int_equal(ask(0x80000000, 0, ones, &view).eax, 0x80000004);
 }
 
@@ -390,13 +393,49 @@ static void test_leaf7_subleaf_maximum(void **state)
 
 static void test_passed_whole(void **state)
 {
-	static const uint32_t leaves[] = {2, 0x15, 0x16, 0x80000002, 0x80000003, 0x80000004, 0x80000006};
+	static const uint32_t leaves[] = {2, 0x80000002, 0x80000003, 0x80000004, 0x80000006};
 	const struct cpuid_words host = {1, 22, 333, 4444};
 	struct cpuid_view view = open_view();
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++)
 		assert_words(ask(leaves[i], 0x77, host, &view), 1, 22, 333, 4444);
+}
+
+/* A host that has no such leaf answers with another one's words: nothing of them passes. */
+static void test_leaves_that_the_host_lacks(void **state)
+{
+	struct cpuid_view view = open_view();
+
+	(void)state;
+	model.features = CPU_ARCH_CAPABILITIES;
+	view.host_max_basic = 1;
+	assert_words(ask(2, 0, ones, &view), 0, 0, 0, 0);
+	assert_words(ask(7, 0, ones, &view), 0, 0, 0, CPUID7_EDX_ARCH_CAPABILITIES);
+	view.host_max_extended = 0x80000001;
+	assert_words(ask(0x80000001, 0, ones, &view), 0, 0, 0x121, 0x2c100800);
+}
+
+/* Crystal times ratio is the TSC's rate, and the crystal what the local APIC's timer counts: whatever the host says. */
+static void test_time(void **state)
+{
+	static const uint64_t rates[] = {9999999, 100000000, TSC_HZ, 5123456789};
+	struct cpuid_view view = open_view();
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+		struct cpuid_words w;
+
+		view.tsc_hz = rates[i];
+		w = ask(0x15, 0, i % 2 ? ones : zeros, &view);
+		assert_int_equal(w.eax, 1);
+		assert_int_equal(w.ebx, LAPIC_TSC_PER_COUNT);
+		assert_true((uint64_t)w.ecx * w.ebx <= rates[i] && rates[i] - (uint64_t)w.ecx * w.ebx < w.ebx);
+		assert_int_equal(w.edx, 0);
+		w = ask(0x16, 0, i % 2 ? ones : zeros, &view);
+		assert_int_equal(w.eax, (rates[i] + 500000) / 1000000);
+		assert_int_equal(w.ebx, w.eax);
+	}
 }
 
 /* Leaves without subleaves ignore ECX. */
@@ -460,6 +499,8 @@ int main(void)
 		cmocka_unit_test(test_caches_are_private),
 		cmocka_unit_test(test_leaf7_subleaf_maximum),
 		cmocka_unit_test(test_passed_whole),
+		cmocka_unit_test(test_leaves_that_the_host_lacks),
+		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_ecx_is_ignored),
 		cmocka_unit_test(test_extended_leaves),
 		cmocka_unit_test(test_paravirtual_leaves),

@@ -21,7 +21,7 @@ static void trap23_no_guest_writes_spec_ctrl_without_an_exit(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
-		msr_policy_bitmap_make(bitmap, &models[i], true);
+		msr_policy_bitmap_make(bitmap, &models[i], ~0u);
 		assert_true(msr_policy_bitmap_exits(bitmap, MSR_IA32_SPEC_CTRL, false));
 		assert_true(msr_policy_bitmap_exits(bitmap, MSR_IA32_SPEC_CTRL, true));
 	}

@@ -78,12 +78,13 @@ static void a_capable_cpu_gets_every_needed_control(void **state)
 	assert_int_equal(config.timer_shift, 5);
 	assert_int_equal(config.pin, WORDS[0].needed);
 	assert_int_equal(config.processor, WORDS[1].needed);
-	assert_int_equal(config.secondary,
-			 WORDS[2].needed | CPU2_ENABLE_RDTSCP | CPU2_ENABLE_INVPCID | CPU2_PAUSE_LOOP_EXITING);
+	assert_int_equal(config.secondary, WORDS[2].needed | CPU2_ENABLE_RDTSCP | CPU2_ENABLE_INVPCID |
+						   CPU2_PAUSE_LOOP_EXITING | CPU2_ENABLE_XSAVES);
 	assert_int_equal(config.exit, WORDS[3].needed);
 	/* IA-32e mode guest follows the guest. */
 	assert_int_equal(config.entry, WORDS[4].needed & ~(uint64_t)ENTRYCTL_GUEST_64);
-	assert_true(config.ept_2m && config.ept_1g && config.rdtscp && config.invpcid && config.pause_loop);
+	assert_true(config.ept_2m && config.ept_1g && config.rdtscp && config.invpcid && config.pause_loop &&
+		    config.xsaves);
 }
 
 /* Each bit alone: without a needed one there is a reason in words and nothing is written, without another all is well.
@@ -173,6 +174,7 @@ static void equal_means_the_same_in_every_field(void **state)
 	DIFFERS(rdtscp);
 	DIFFERS(invpcid);
 	DIFFERS(pause_loop);
+	DIFFERS(xsaves);
 #undef DIFFERS
 }
 
