@@ -52,6 +52,7 @@ static struct cpuid_view view_of(const struct vcpu_model *model)
 		.xcr0 = 1,
 		.apic = true,
 		.x2apic = true,
+		.tsc_deadline = true,
 		.invpcid = invpcid,
 		.rdtscp = rdtscp,
 		.xsaves = xsaves,
