@@ -161,11 +161,11 @@ build/guest/%.cfg: guest/%.cfg
 
 linux: $(LINUX)
 
-build/guest/linux.bzImage: guest/linux/fetch.sh
-	@sh $< $@ './boot/vmlinuz-*' linux-image-cloud-amd64 linux-image-virtual
+build/guest/linux.bzImage: | guest/linux/fetch.sh
+	@sh guest/linux/fetch.sh $@ './boot/vmlinuz-*' linux-image-cloud-amd64 linux-image-virtual
 
-build/guest/linux/busybox: guest/linux/fetch.sh
-	@sh $< $@ '*/bin/busybox' busybox-static
+build/guest/linux/busybox: | guest/linux/fetch.sh
+	@sh guest/linux/fetch.sh $@ '*/bin/busybox' busybox-static
 	@chmod +x $@
 
 build/guest/linux/init: guest/linux/init.c Makefile
@@ -173,7 +173,7 @@ build/guest/linux/init: guest/linux/init.c Makefile
 	$(CC) $(FREESTANDING) -static $(LDFLAGS:%=-Wl,%) -o $@ $<
 
 build/guest/linux.cpio: guest/linux/initrd.py build/guest/linux/busybox build/guest/linux/init guest/linux/start \
-		guest/linux/vulns
+		guest/linux/cpu
 	@python3 $< $@ build/guest/linux/busybox build/guest/linux/init
 
 # ---- tests on the host ----

@@ -29,7 +29,7 @@ def files(busybox, init):
     yield from ((name, DIRECTORY, b"") for name in FOLDERS)
     yield "init", PROGRAM, init.read_bytes()
     yield "bin/busybox", PROGRAM, busybox.read_bytes()
-    yield from ((f"bin/{name}", PROGRAM, (HERE / name).read_bytes()) for name in ("start", "vulns"))
+    yield from ((f"bin/{name}", PROGRAM, (HERE / name).read_bytes()) for name in ("start", "cpu"))
     yield from ((f"bin/{name}", LINK, b"busybox") for name in applets if name != "busybox")
 
 

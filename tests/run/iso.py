@@ -13,7 +13,7 @@ from machine import ROOT, Machine, Unusable, default_name
 
 KERNEL = ROOT / "build/sluice.elf"
 GUESTS = ROOT / "build/guest"
-GRUB_MODULES = "multiboot2 normal iso9660 part_msdos part_gpt all_video gfxterm"
+GRUB_MODULES = "multiboot2 linux normal iso9660 part_msdos part_gpt all_video gfxterm"
 
 
 def merge_options(machine_options, cmdline):
@@ -57,6 +57,16 @@ def grub_cfg(options, file_names):
     return f"set timeout=0\nset default=0\nmenuentry Sluice {{\n{body}\n}}\n"
 
 
+def write_iso(out, tree):
+    """An ISO with GRUB in front of the files of the tree, which has a boot/grub/grub.cfg."""
+    # Fonts, themes and translations would only make it larger and slower to write.
+    command = ["grub-mkrescue", f"--install-modules={GRUB_MODULES}", "--fonts=", "--themes=", "--locales=",
+               "-o", str(out), str(tree)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Unusable(f"grub-mkrescue failed:\n{done.stderr}")
+
+
 def make_iso(out, options, cfgs):
     files = vm_files(cfgs)
     with tempfile.TemporaryDirectory() as folder:
@@ -67,12 +77,7 @@ def make_iso(out, options, cfgs):
         for name, path in files.items():
             shutil.copy(path, tree / "vm" / name)
         (tree / "boot/grub/grub.cfg").write_text(grub_cfg(options, files))
-        # Fonts, themes and translations would only make it larger and slower to write.
-        command = ["grub-mkrescue", f"--install-modules={GRUB_MODULES}", "--fonts=", "--themes=", "--locales=",
-                   "-o", str(out), str(tree)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Unusable(f"grub-mkrescue failed:\n{done.stderr}")
+        write_iso(out, tree)
 
 
 def main():
