@@ -16,7 +16,7 @@ from emulator import Emulator
 from iso import write_iso
 from machine import Machine
 
-INIT = re.compile(rb"linux: init at tsc=(\d+)")
+INIT = re.compile(rb"linux: init at tsc=(\d+)\r?\n")
 PTIME = re.compile(r"ptime: (\d+)")
 # The setup header's pref_address (Linux, Documentation/arch/x86/boot.rst): there GRUB loads the kernel, and enters it.
 PREF_ADDRESS = 0x258
