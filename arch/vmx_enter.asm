@@ -6,6 +6,7 @@
 ; it to vmx_enter_restart. An NMI from before the window has set nmi_pending, which is tested once, inside.
 
 %include "offsets.inc"
+%include "arch/clear_buffers.inc"
 
 default rel
 bits 64
@@ -37,7 +38,7 @@ section .text
 	mov	r15, [rsi + GUEST_REGS_R15]
 	mov	rsi, [rsi + GUEST_REGS_RSI]
 %ifidn %2, verw
-	verw	[verw_operand]
+	CLEAR_CPU_BUFFERS verw_operand
 %endif
 	%1
 	jmp	vmx_enter_failed
@@ -91,25 +92,7 @@ vmx_enter_window_begin:
 .l1d_msr_done:
 	test	r8d, PLAN_L1D_SOFT
 	jz	.l1d_soft_done
-	lea	r9, [l1d_flush_buffer]
-%assign offset 0
-%rep L1D_FLUSH_PAGES
-	movzx	eax, byte [r9 + offset]		; fill the TLB
-%assign offset offset + PAGE_BYTES
-%endrep
-	xor	eax, eax
-	cpuid					; serialise
-	lea	r10, [r9 + L1D_FLUSH_BYTES]
-.l1d_soft_turn:
-%assign offset 0
-%rep L1D_FLUSH_LINES_PER_TURN
-	movzx	eax, byte [r9 + offset]
-%assign offset offset + L1D_LINE_BYTES
-%endrep
-	add	r9, offset
-	cmp	r9, r10
-	jb	.l1d_soft_turn
-	lfence
+	L1D_FLUSH_SOFT l1d_flush_buffer
 .l1d_soft_done:
 
 	; From here to the entry: no ret, no call, no indirect jump. The guest's SPEC_CTRL may be in force.
@@ -149,7 +132,7 @@ vmx_enter_launch_verw:
 vmx_enter_idle:
 	test	r8d, PLAN_VERW
 	jz	vmx_enter_idle_halt
-	verw	[verw_operand]
+	CLEAR_CPU_BUFFERS verw_operand
 global vmx_enter_idle_halt
 vmx_enter_idle_halt:
 	sti

@@ -1,5 +1,5 @@
-"""No number but 0, 1 and 8 may stand in the hypervisor's .asm files: the others come from C by name. Exits 1 with those
-that do. (Guests are built without the list of offsets; they name their numbers themselves.)
+"""No number but 0, 1 and 8 may stand in the hypervisor's .asm and .inc files: the others come from C by name. Exits 1
+with those that do. (Guests are built without the list of offsets; they name their numbers themselves.)
 
 Not counted: comments, strings, names (r8, .1), macro parameters (%1), the count of a macro's parameters, `bits 64`."""
 
@@ -30,4 +30,5 @@ def main(paths):
 
 
 if __name__ == "__main__":
-    main([path for top in ("boot", "arch", "hv") for path in sorted((ROOT / top).rglob("*.asm"))])
+    main([path for top in ("boot", "arch", "hv") for path in sorted((ROOT / top).rglob("*.*"))
+          if path.suffix in (".asm", ".inc")])
