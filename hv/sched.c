@@ -167,6 +167,7 @@ _Noreturn void sched_loop(struct percpu *cpu)
 			audit_poll();
 			if (console_poll() || reaped)
 				exit_note_host(cpu);
+			vcpu_run_account_root(cpu);
 		}
 
 		const uint64_t now_tsc = rdtsc();

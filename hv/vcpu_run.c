@@ -169,6 +169,17 @@ static enum exit_action entry_failed(struct percpu *cpu, struct vcpu *vcpu, stru
 	return EXIT_LEAVE;
 }
 
+/* Until now_tsc this pCPU was in root mode, for the vCPU or, NULL, for none. */
+static void account_root(struct percpu *cpu, struct vcpu *vcpu, uint64_t now_tsc)
+{
+	const uint64_t ticks = now_tsc - cpu->account_tsc;
+
+	cpu->root_ticks += ticks;
+	if (vcpu != NULL)
+		vcpu->stats.root_ticks += ticks;
+	cpu->account_tsc = now_tsc;
+}
+
 static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu)
 {
 	/* Before the plan: an event that comes later sends an NMI, and the plan is dropped. */
@@ -181,9 +192,7 @@ static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu)
 	const struct entry_plan *plan = &row->entry.plan;
 	enum provoked provoked = PROVOKE_NONE;
 
-	cpu->root_ticks += row->tsc - cpu->account_tsc;
-	vcpu->stats.root_ticks += row->tsc - cpu->account_tsc;
-	cpu->account_tsc = row->tsc;
+	account_root(cpu, vcpu, row->tsc);
 	if (vcpu->tsc_offset != vm_tsc_offset(vcpu->vm)) {
 		vcpu->tsc_offset = vm_tsc_offset(vcpu->vm);
 		vmwrite(VMCS_TSC_OFFSET, vcpu->tsc_offset);
@@ -249,16 +258,12 @@ void vcpu_run(struct percpu *cpu, struct vcpu *vcpu, uint64_t until_tsc)
 		action = enter(cpu, vcpu);
 	}
 	vcpu_snapshot_take(&vcpu->snapshot);
+	account_root(cpu, vcpu, rdtsc());
 }
 
-/* The sleep is over: what lies before it was root mode. */
-static void account_idle(struct percpu *cpu, uint64_t slept_tsc)
+void vcpu_run_account_root(struct percpu *cpu)
 {
-	const uint64_t now_tsc = rdtsc();
-
-	cpu->root_ticks += slept_tsc - cpu->account_tsc;
-	cpu->idle_ticks += now_tsc - slept_tsc;
-	cpu->account_tsc = now_tsc;
+	account_root(cpu, NULL, rdtsc());
 }
 
 void vcpu_run_idle(struct percpu *cpu, uint64_t until_tsc)
@@ -275,12 +280,15 @@ void vcpu_run_idle(struct percpu *cpu, uint64_t until_tsc)
 	}
 	handshake_leave(&cpu->handshake);
 
-	const uint64_t slept_tsc = rdtsc();
-
+	account_root(cpu, NULL, rdtsc());
 	if (until_tsc != VCPU_TIMER_NEVER)
 		apic_timer_arm(until_tsc);
 	vmx_enter(&plan, NULL);
 	if (apic_timer_disarm())
 		cpu->flush_requests |= WHY_IRQ;
-	account_idle(cpu, slept_tsc);
+
+	const uint64_t woke_tsc = rdtsc();
+
+	cpu->idle_ticks += woke_tsc - cpu->account_tsc;
+	cpu->account_tsc = woke_tsc;
 }
