@@ -59,11 +59,11 @@ bool platform_extint(const struct vm *vm)
 	return pc_extint(&vm->platform.pc);
 }
 
-/* A line that was requested may be heard again: so there may be a timer to wait for. */
 uint8_t platform_extint_take(struct vm *vm)
 {
-	const uint8_t vector = pic8259_acknowledge(&vm->platform.pc.pic);
+	const uint8_t vector = pc_acknowledge(&vm->platform.pc, vm_tsc(vm));
 
+	settle(vm);
 	vcpu_apic_platform_timers(vm);
 	return vector;
 }
@@ -86,6 +86,8 @@ bool platform_receive(struct vm *vm, uint8_t byte)
 	struct pc *pc = &vm->platform.pc;
 	bool taken;
 
+	if (vm->vcpu_count == 0) /* off: nobody to interrupt */
+		return false;
 	vcpu_apic_lock(vm);
 	taken = uart16550_receive(&pc->uart, byte);
 	if (taken) {

@@ -62,6 +62,13 @@ void pc_fire(struct pc *pc, uint64_t now_tsc)
 	set_irq(pc, RTC_IRQ, rtc_line(&pc->rtc, now_tsc));
 }
 
+uint8_t pc_acknowledge(struct pc *pc, uint64_t now_tsc)
+{
+	/* What pc_left() left out because it was requested already, becomes part of this request. */
+	pc_fire(pc, now_tsc);
+	return pic8259_acknowledge(&pc->pic);
+}
+
 void pc_tsc_moved(struct pc *pc, uint64_t delta_tsc)
 {
 	pit8254_tsc_moved(&pc->pit, delta_tsc);

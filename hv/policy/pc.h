@@ -51,6 +51,9 @@ uint64_t pc_left(const struct pc *pc, uint64_t now_tsc);
 /* Lets all that happens up to now happen. */
 void pc_fire(struct pc *pc, uint64_t now_tsc);
 
+/* The CPU takes the 8259s' interrupt: its vector. */
+uint8_t pc_acknowledge(struct pc *pc, uint64_t now_tsc);
+
 /* The TSC that is given as now_tsc was set, by so much ahead (modulo 2^64). */
 void pc_tsc_moved(struct pc *pc, uint64_t delta_tsc);
 
