@@ -52,7 +52,7 @@ void vcpu_apic_reset(struct vcpu *vcpu)
  * Vector Table", "Local APIC Status and Location"). Others get them where the I/O APIC says so. */
 static bool takes_extint(const struct vcpu *vcpu)
 {
-	const uint32_t lint0 = vcpu->lapic.lvt[LAPIC_LVT_LINT0];
+	const uint32_t lint0 = lapic_lvt(&vcpu->lapic, LAPIC_LVT_LINT0);
 
 	if (vcpu->signals & SIGNAL_EXTINT)
 		return true;

@@ -119,7 +119,8 @@ static const char *take_vcpus(struct vm *vm)
 		vcpu->cpu = VCPU_NOWHERE;
 		vcpu->vmcs = pages_take_one();
 		vcpu->switched.fpu = hpa_ptr(pages_take_one());
-		if (vcpu->vmcs.v == 0 || vcpu->switched.fpu == NULL)
+		vcpu->lapic.page = hpa_ptr(pages_take_one());
+		if (vcpu->vmcs.v == 0 || vcpu->switched.fpu == NULL || vcpu->lapic.page == NULL)
 			return "memory: none left for vCPUs";
 	}
 	return NULL;
@@ -183,6 +184,7 @@ void vm_build_undo(struct vm *vm)
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		give(vm->vcpus[i]->vmcs);
 		give(hpa_of(vm->vcpus[i]->switched.fpu));
+		give(hpa_of(vm->vcpus[i]->lapic.page));
 		give(hpa_of(vm->vcpus[i]));
 		vm->vcpus[i] = NULL;
 	}

@@ -17,6 +17,7 @@ void vm_trial_unmake(struct vcpu *vcpu)
 	pages_give_one(vm->msr_bitmap);
 	pages_give_one(vcpu->vmcs);
 	pages_give_one(hpa_of(vcpu->switched.fpu));
+	pages_give_one(hpa_of(vcpu->lapic.page));
 	pages_give_one(hpa_of(vcpu));
 	pages_give(hpa_of(vm), VM_PAGES);
 }
@@ -36,6 +37,7 @@ struct vcpu *vm_trial_make(struct percpu *cpu)
 	vcpu->vpid = VPID_TRIAL;
 	vcpu->vmcs = pages_take_one();
 	vcpu->switched.fpu = hpa_ptr(pages_take_one());
+	vcpu->lapic.page = hpa_ptr(pages_take_one());
 	vcpu_reset(cpu, vcpu, &(struct vcpu_entry){0});
 	return vcpu;
 }

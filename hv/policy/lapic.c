@@ -26,6 +26,8 @@
 /* An integrated APIC with 6 LVT entries, without EOI-broadcast suppression. "Local APIC Version Register". */
 #define VERSION 0x00050014u
 
+#define X2APIC_ICR_HIGH (APIC_ICR + 4) /* where a 64-bit read of ICR finds the destination */
+
 #define SVR_RESET 0xffu
 #define DFR_RESET 0xffffffffu
 
@@ -100,37 +102,93 @@ static const struct register_rule *rule_find(uint32_t offset, unsigned mode_acce
 	return NULL;
 }
 
-/* ---- vectors ---- */
+/* ---- the page ---- */
 
-static bool vector_test(const uint32_t *words, unsigned vector)
+static uint32_t get(const struct lapic *l, uint32_t offset)
 {
-	return words[vector / 32] >> vector % 32 & 1;
+	return atomic_load_explicit(&l->page[offset / sizeof(uint32_t)], memory_order_relaxed);
 }
 
-static void vector_put(uint32_t *words, unsigned vector, bool value)
+static void set(struct lapic *l, uint32_t offset, uint32_t value)
 {
-	words[vector / 32] = (words[vector / 32] & ~(1u << vector % 32)) | (uint32_t)value << vector % 32;
+	atomic_store_explicit(&l->page[offset / sizeof(uint32_t)], value, memory_order_relaxed);
 }
 
-/* The highest, -1 if there is none. */
-static int vector_highest(const uint32_t *words)
+static uint32_t lvt_offset(enum lapic_lvt lvt)
 {
-	for (int i = LAPIC_VECTOR_WORDS - 1; i >= 0; i--)
-		if (words[i])
-			return i * 32 + 31 - __builtin_clz(words[i]);
+	return APIC_LVT_TIMER + lvt * APIC_REGISTER_STRIDE;
+}
+
+uint32_t lapic_lvt(const struct lapic *l, enum lapic_lvt lvt)
+{
+	return get(l, lvt_offset(lvt));
+}
+
+/* ---- vectors: sets is APIC_ISR, APIC_TMR or APIC_IRR ---- */
+
+static uint32_t vector_word(uint32_t sets, unsigned i)
+{
+	return sets + i * APIC_REGISTER_STRIDE;
+}
+
+static bool vector_test(const struct lapic *l, uint32_t sets, unsigned vector)
+{
+	return get(l, vector_word(sets, vector / 32)) >> vector % 32 & 1;
+}
+
+static void vector_put(struct lapic *l, uint32_t sets, unsigned vector, bool value)
+{
+	const uint32_t at = vector_word(sets, vector / 32), bit = 1u << vector % 32;
+
+	set(l, at, value ? get(l, at) | bit : get(l, at) & ~bit);
+}
+
+/* A word of IRR with what is on its way there. */
+static uint32_t requests(const struct lapic *l, unsigned i)
+{
+	return get(l, vector_word(APIC_IRR, i)) | l->posted[i];
+}
+
+static int highest_of_word(unsigned i, uint32_t word)
+{
+	return (int)(i * 32 + 31 - (unsigned)__builtin_clz(word));
+}
+
+int lapic_in_service(const struct lapic *l)
+{
+	for (unsigned i = LAPIC_VECTOR_WORDS; i-- > 0;)
+		if (get(l, vector_word(APIC_ISR, i)))
+			return highest_of_word(i, get(l, vector_word(APIC_ISR, i)));
 	return -1;
+}
+
+int lapic_requested(const struct lapic *l)
+{
+	for (unsigned i = LAPIC_VECTOR_WORDS; i-- > 0;)
+		if (requests(l, i))
+			return highest_of_word(i, requests(l, i));
+	return -1;
+}
+
+void lapic_merge(struct lapic *l)
+{
+	for (unsigned i = 0; i < LAPIC_VECTOR_WORDS; i++) {
+		if (l->posted[i])
+			set(l, vector_word(APIC_IRR, i), requests(l, i));
+		l->posted[i] = 0;
+	}
 }
 
 static void arrive(struct lapic *l, uint8_t vector, bool level)
 {
-	vector_put(l->irr, vector, true);
-	vector_put(l->tmr, vector, level);
+	l->posted[vector / 32] |= 1u << vector % 32;
+	vector_put(l, APIC_TMR, vector, level);
 }
 
 /* "Error Handling": what ESR will show, and the error interrupt. */
 static void error(struct lapic *l, uint32_t bit)
 {
-	uint32_t lvt = l->lvt[LAPIC_LVT_ERROR];
+	uint32_t lvt = lapic_lvt(l, LAPIC_LVT_ERROR);
 	uint8_t vector = (uint8_t)lvt;
 
 	l->esr_latent |= bit;
@@ -151,9 +209,9 @@ static bool is_enabled(const struct lapic *l)
 
 /* Software-disabled, the APIC takes INIT, NMI and SIPI, but no interrupts. "Local APIC State After It Has Been Software
  * Disabled". */
-static bool takes_interrupts(const struct lapic *l)
+bool lapic_takes_interrupts(const struct lapic *l)
 {
-	return is_enabled(l) && (l->svr & APIC_SVR_ENABLE);
+	return is_enabled(l) && l->software_enabled;
 }
 
 bool lapic_is_x2apic(const struct lapic *l)
@@ -166,25 +224,44 @@ bool lapic_has_page(const struct lapic *l)
 	return is_enabled(l) && !lapic_is_x2apic(l);
 }
 
+/* "Logical x2APIC ID": the cluster above, one bit for the APIC below. */
+static uint32_t x2apic_ldr(uint32_t id)
+{
+	return (id >> 4) << 16 | 1u << (id & 0xf);
+}
+
+/* The registers that show the id have a form for each mode. */
+static void show_id(struct lapic *l)
+{
+	set(l, APIC_ID, lapic_is_x2apic(l) ? l->id : l->id << XAPIC_ID_SHIFT);
+	if (lapic_is_x2apic(l))
+		set(l, APIC_LDR, x2apic_ldr(l->id));
+}
+
+static void power_up(struct lapic *l, uint64_t base)
+{
+	*l = (struct lapic){.page = l->page, .id = l->id, .base = base, .tsc_per_count = l->tsc_per_count};
+	for (uint32_t offset = 0; offset < LAPIC_PAGE_BYTES; offset += sizeof(uint32_t))
+		set(l, offset, 0);
+	set(l, APIC_VERSION, VERSION);
+	set(l, APIC_DFR, DFR_RESET);
+	set(l, APIC_SVR, SVR_RESET);
+	for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
+		set(l, lvt_offset(i), APIC_LVT_MASKED);
+	l->timer_lvt = APIC_LVT_MASKED;
+	show_id(l);
+}
+
 void lapic_reset(struct lapic *l, uint32_t id, bool is_bsp, uint32_t tsc_per_count)
 {
-	*l = (struct lapic){
-		.id = id,
-		.base = LAPIC_PAGE_GPA | APIC_BASE_ENABLE | (is_bsp ? APIC_BASE_BSP : 0),
-		.svr = SVR_RESET,
-		.dfr = DFR_RESET,
-		.tsc_per_count = tsc_per_count,
-	};
-	for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
-		l->lvt[i] = APIC_LVT_MASKED;
+	l->id = id;
+	l->tsc_per_count = tsc_per_count;
+	power_up(l, LAPIC_PAGE_GPA | APIC_BASE_ENABLE | (is_bsp ? APIC_BASE_BSP : 0));
 }
 
 void lapic_init(struct lapic *l)
 {
-	uint64_t base = l->base;
-
-	lapic_reset(l, l->id, false, l->tsc_per_count);
-	l->base = base;
+	power_up(l, l->base);
 }
 
 /* "x2APIC State Transitions". */
@@ -198,11 +275,15 @@ bool lapic_base_write(struct lapic *l, uint64_t value)
 		return false;
 	if (!x2apic && enable && lapic_is_x2apic(l))
 		return false;
-	if (!enable && is_enabled(l))
-		lapic_init(l);
+	if (!enable && is_enabled(l)) {
+		power_up(l, value);
+		return true;
+	}
+	/* The destination that ICR had means nothing in the other mode. */
 	if (x2apic && !lapic_is_x2apic(l))
-		l->icr &= ~ICR_HIGH_HALF;
+		set(l, APIC_ICR_HIGH, 0);
 	l->base = value;
+	show_id(l);
 	return true;
 }
 
@@ -210,15 +291,16 @@ bool lapic_base_write(struct lapic *l, uint64_t value)
 
 uint8_t lapic_ppr(const struct lapic *l)
 {
-	int in_service = vector_highest(l->isr);
+	int in_service = lapic_in_service(l);
 	uint8_t class = in_service < 0 ? 0 : in_service & 0xf0;
+	uint8_t tpr = (uint8_t)get(l, APIC_TPR);
 
-	return (l->tpr & 0xf0) >= class ? (uint8_t)l->tpr : class;
+	return (tpr & 0xf0) >= class ? tpr : class;
 }
 
 bool lapic_accept(struct lapic *l, uint8_t vector, bool level)
 {
-	if (!takes_interrupts(l))
+	if (!lapic_takes_interrupts(l))
 		return false;
 	if (vector < LEGAL_VECTOR_FIRST) {
 		error(l, ESR_RECEIVE_ILLEGAL_VECTOR);
@@ -230,67 +312,62 @@ bool lapic_accept(struct lapic *l, uint8_t vector, bool level)
 
 int lapic_pending(const struct lapic *l)
 {
-	int vector = vector_highest(l->irr);
+	int vector = lapic_requested(l);
 
-	return takes_interrupts(l) && vector >= 0 && vector >> 4 > lapic_ppr(l) >> 4 ? vector : -1;
+	return lapic_takes_interrupts(l) && vector >= 0 && vector >> 4 > lapic_ppr(l) >> 4 ? vector : -1;
 }
 
 void lapic_take(struct lapic *l, uint8_t vector)
 {
-	vector_put(l->irr, vector, false);
-	vector_put(l->isr, vector, true);
+	lapic_merge(l);
+	vector_put(l, APIC_IRR, vector, false);
+	vector_put(l, APIC_ISR, vector, true);
 }
 
 void lapic_put_back(struct lapic *l, uint8_t vector)
 {
-	vector_put(l->isr, vector, false);
-	vector_put(l->irr, vector, true);
+	vector_put(l, APIC_ISR, vector, false);
+	vector_put(l, APIC_IRR, vector, true);
 }
 
 static struct lapic_effect end_of_interrupt(struct lapic *l)
 {
-	int vector = vector_highest(l->isr);
+	int vector = lapic_in_service(l);
 
 	if (vector < 0)
 		return (struct lapic_effect){.kind = LAPIC_NOTHING};
-	vector_put(l->isr, (unsigned)vector, false);
+	vector_put(l, APIC_ISR, (unsigned)vector, false);
 	return (struct lapic_effect){
 		.kind = LAPIC_EOI,
 		.eoi_vector = (uint8_t)vector,
-		.eoi_level = vector_test(l->tmr, (unsigned)vector),
+		.eoi_level = vector_test(l, APIC_TMR, (unsigned)vector),
 	};
 }
 
 uint32_t lapic_cr8(const struct lapic *l)
 {
-	return l->tpr >> 4;
+	return get(l, APIC_TPR) >> 4;
 }
 
 void lapic_set_cr8(struct lapic *l, uint32_t cr8)
 {
-	l->tpr = (cr8 & 0xf) << 4;
+	set(l, APIC_TPR, (cr8 & 0xf) << 4);
 }
 
 /* ---- messages ---- */
 
-/* "Logical x2APIC ID": the cluster above, one bit for the APIC below. */
-static uint32_t x2apic_ldr(uint32_t id)
-{
-	return (id >> 4) << 16 | 1u << (id & 0xf);
-}
-
 /* "Logical Destination Mode". */
 static bool logical_match(const struct lapic *l, uint32_t destination)
 {
-	uint32_t ldr = l->ldr >> XAPIC_ID_SHIFT;
+	uint32_t ldr = get(l, APIC_LDR) >> XAPIC_ID_SHIFT;
 
 	if (lapic_is_x2apic(l)) {
-		ldr = x2apic_ldr(l->id);
+		ldr = get(l, APIC_LDR);
 		return ldr >> 16 == destination >> 16 && (ldr & destination & 0xffff);
 	}
 	if (destination > 0xff)
 		return false;
-	switch (l->dfr >> 28) {
+	switch (get(l, APIC_DFR) >> 28) {
 	case 0xf: /* flat */
 		return ldr & destination;
 	case 0: /* cluster */
@@ -323,13 +400,14 @@ bool lapic_is_target(const struct lapic *l, const struct lapic_ipi *ipi, uint32_
 static struct lapic_effect icr_send(struct lapic *l)
 {
 	const struct lapic_effect nothing = {.kind = LAPIC_NOTHING};
+	const uint32_t icr = get(l, APIC_ICR);
 	struct lapic_ipi ipi = {
-		.delivery = (enum lapic_delivery)(l->icr >> 8 & 7),
-		.shorthand = (enum lapic_shorthand)(l->icr >> 18 & 3),
-		.vector = (uint8_t)l->icr,
-		.logical = l->icr >> 11 & 1,
+		.delivery = (enum lapic_delivery)(icr >> 8 & 7),
+		.shorthand = (enum lapic_shorthand)(icr >> 18 & 3),
+		.vector = (uint8_t)icr,
+		.logical = icr >> 11 & 1,
 		.wide = lapic_is_x2apic(l),
-		.destination = (uint32_t)(l->icr >> (lapic_is_x2apic(l) ? 32 : 32 + XAPIC_ID_SHIFT)),
+		.destination = lapic_is_x2apic(l) ? get(l, X2APIC_ICR_HIGH) : get(l, APIC_ICR_HIGH) >> XAPIC_ID_SHIFT,
 	};
 	bool to_self = ipi.shorthand == LAPIC_TO_SELF || ipi.shorthand == LAPIC_TO_ALL;
 
@@ -347,7 +425,7 @@ static struct lapic_effect icr_send(struct lapic *l)
 		break;
 	case LAPIC_INIT:
 		/* The de-assertion is for the APICs of old; newer ones ignore it. */
-		if ((l->icr & (ICR_LEVEL_TRIGGERED | APIC_ICR_ASSERT)) == ICR_LEVEL_TRIGGERED || to_self)
+		if ((icr & (ICR_LEVEL_TRIGGERED | APIC_ICR_ASSERT)) == ICR_LEVEL_TRIGGERED || to_self)
 			return nothing;
 		break;
 	case LAPIC_SIPI:
@@ -376,17 +454,17 @@ static struct lapic_effect self_ipi(struct lapic *l, uint8_t vector)
 
 static bool is_deadline_mode(const struct lapic *l)
 {
-	return (l->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE) == LVT_TSC_DEADLINE;
+	return (l->timer_lvt & LVT_TIMER_MODE) == LVT_TSC_DEADLINE;
 }
 
 static bool is_periodic(const struct lapic *l)
 {
-	return (l->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE) == LVT_PERIODIC;
+	return (l->timer_lvt & LVT_TIMER_MODE) == LVT_PERIODIC;
 }
 
 static bool is_timer_masked(const struct lapic *l)
 {
-	return l->lvt[LAPIC_LVT_TIMER] & APIC_LVT_MASKED;
+	return l->timer_lvt & APIC_LVT_MASKED;
 }
 
 /* "Divide Configuration Register": bits 0, 1 and 3 mean 2, 4, ... 128, 1. */
@@ -454,7 +532,7 @@ bool lapic_timer_fire(struct lapic *l, uint64_t now_tsc)
 			l->timer_counting = false;
 		}
 	}
-	return !is_timer_masked(l) && lapic_accept(l, (uint8_t)l->lvt[LAPIC_LVT_TIMER], false);
+	return !is_timer_masked(l) && lapic_accept(l, (uint8_t)l->timer_lvt, false);
 }
 
 void lapic_tsc_moved(struct lapic *l, uint64_t delta_tsc)
@@ -475,7 +553,8 @@ static void timer_lvt_write(struct lapic *l, uint32_t value)
 {
 	bool was_deadline = is_deadline_mode(l);
 
-	l->lvt[LAPIC_LVT_TIMER] = value;
+	l->timer_lvt = value;
+	set(l, APIC_LVT_TIMER, value);
 	if (is_deadline_mode(l) != was_deadline) {
 		l->timer_counting = false;
 		l->timer_deadline_tsc = 0;
@@ -498,108 +577,91 @@ struct lapic_effect lapic_deadline_write(struct lapic *l, uint64_t value, uint64
 
 /* ---- reading and writing ---- */
 
-static unsigned lvt_index(uint32_t offset)
-{
-	return (offset - APIC_LVT_TIMER) / APIC_REGISTER_STRIDE;
-}
-
+/* Most registers lie in the page as they read. */
 static uint64_t load(const struct lapic *l, uint32_t offset, uint64_t now_tsc)
 {
 	switch (offset) {
-	case APIC_ID:
-		return lapic_is_x2apic(l) ? l->id : l->id << XAPIC_ID_SHIFT;
-	case APIC_VERSION:
-		return VERSION;
-	case APIC_TPR:
-		return l->tpr;
 	case APIC_PPR:
 		return lapic_ppr(l);
-	case APIC_LDR:
-		return lapic_is_x2apic(l) ? x2apic_ldr(l->id) : l->ldr;
-	case APIC_DFR:
-		return l->dfr;
-	case APIC_SVR:
-		return l->svr;
-	case APIC_ESR:
-		return l->esr;
+	case APIC_EOI:
+	case APIC_SELF_IPI:
+		return 0;
 	case APIC_ICR:
-		return lapic_is_x2apic(l) ? l->icr : (uint32_t)l->icr;
-	case APIC_ICR_HIGH:
-		return l->icr >> 32;
-	case APIC_TIMER_INITIAL:
-		return l->timer_initial;
+		return get(l, APIC_ICR) | (lapic_is_x2apic(l) ? (uint64_t)get(l, X2APIC_ICR_HIGH) << 32 : 0);
 	case APIC_TIMER_CURRENT:
 		return is_deadline_mode(l) ? 0 : timer_count(l, now_tsc);
-	case APIC_TIMER_DIVIDE:
-		return l->timer_divide;
 	}
-	if (offset >= APIC_ISR && offset < APIC_TMR)
-		return l->isr[(offset - APIC_ISR) / APIC_REGISTER_STRIDE];
-	if (offset >= APIC_TMR && offset < APIC_IRR)
-		return l->tmr[(offset - APIC_TMR) / APIC_REGISTER_STRIDE];
 	if (offset >= APIC_IRR && offset < APIC_ESR)
-		return l->irr[(offset - APIC_IRR) / APIC_REGISTER_STRIDE];
-	if (offset >= APIC_LVT_TIMER && offset <= APIC_LVT_ERROR)
-		return l->lvt[lvt_index(offset)];
-	return 0; /* write-only, or of processors long past */
+		return requests(l, (offset - APIC_IRR) / APIC_REGISTER_STRIDE);
+	return get(l, offset);
 }
 
-/* value: only bits that are writable. */
+/* "Local APIC State After It Has Been Software Disabled". */
+static void mask_all(struct lapic *l)
+{
+	for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
+		set(l, lvt_offset(i), lapic_lvt(l, i) | APIC_LVT_MASKED);
+	l->timer_lvt |= APIC_LVT_MASKED;
+}
+
+/* value: only bits that are writable. The register in the page may hold it already, reserved bits and all: what was in
+ * force before comes from the fields. */
 static struct lapic_effect store(struct lapic *l, uint32_t offset, uint64_t value, uint64_t now_tsc)
 {
 	struct lapic_effect effect = {.kind = LAPIC_NOTHING};
 	uint32_t low = (uint32_t)value;
 
 	switch (offset) {
-	case APIC_TPR:
-		l->tpr = low;
+	case APIC_ID: /* read-only, but the CPU may have put the value into the page */
+		show_id(l);
 		break;
 	case APIC_EOI:
 		return end_of_interrupt(l);
+	case APIC_TPR:
 	case APIC_LDR:
-		l->ldr = low;
+	case APIC_ICR_HIGH:
+		set(l, offset, low);
 		break;
 	case APIC_DFR:
-		l->dfr = low | 0x0fffffff;
+		set(l, offset, low | 0x0fffffff);
 		break;
 	case APIC_SVR:
 		lapic_timer_fire(l, now_tsc);
-		l->svr = low;
-		for (unsigned i = 0; i < LAPIC_LVT_COUNT && !(low & APIC_SVR_ENABLE); i++)
-			l->lvt[i] |= APIC_LVT_MASKED;
+		set(l, offset, low);
+		l->software_enabled = low & APIC_SVR_ENABLE;
+		if (!l->software_enabled)
+			mask_all(l);
 		effect.kind = LAPIC_TIMER;
 		break;
 	case APIC_ESR:
-		l->esr = l->esr_latent;
+		set(l, offset, l->esr_latent);
 		l->esr_latent = 0;
 		break;
 	case APIC_ICR:
-		l->icr = lapic_is_x2apic(l) ? value : (l->icr & ICR_HIGH_HALF) | low;
+		set(l, offset, low);
+		if (lapic_is_x2apic(l))
+			set(l, X2APIC_ICR_HIGH, (uint32_t)(value >> 32));
 		return icr_send(l);
-	case APIC_ICR_HIGH:
-		l->icr = (uint32_t)l->icr | value << 32;
-		break;
-	case APIC_LVT_TIMER:
 	case APIC_LVT_THERMAL:
 	case APIC_LVT_PERFMON:
 	case APIC_LVT_LINT0:
 	case APIC_LVT_LINT1:
 	case APIC_LVT_ERROR:
-		if (!(l->svr & APIC_SVR_ENABLE))
-			low |= APIC_LVT_MASKED;
-		if (offset != APIC_LVT_TIMER) {
-			l->lvt[lvt_index(offset)] = low;
-			break;
-		}
+		set(l, offset, l->software_enabled ? low : low | APIC_LVT_MASKED);
+		break;
+	case APIC_LVT_TIMER:
 		lapic_timer_fire(l, now_tsc);
-		timer_lvt_write(l, low);
+		timer_lvt_write(l, l->software_enabled ? low : low | APIC_LVT_MASKED);
 		effect.kind = LAPIC_TIMER;
 		break;
 	case APIC_TIMER_INITIAL:
-		if (is_deadline_mode(l))
+		if (is_deadline_mode(l)) {
+			set(l, offset, l->timer_initial);
 			break;
+		}
 		lapic_timer_fire(l, now_tsc);
 		l->timer_initial = low;
+		set(l, offset, low);
 		timer_start(l, low, now_tsc);
 		effect.kind = LAPIC_TIMER;
 		break;
@@ -607,6 +669,7 @@ static struct lapic_effect store(struct lapic *l, uint32_t offset, uint64_t valu
 		lapic_timer_fire(l, now_tsc);
 		timer_start(l, timer_count(l, now_tsc), now_tsc);
 		l->timer_divide = low;
+		set(l, offset, low);
 		effect.kind = LAPIC_TIMER;
 		break;
 	case APIC_SELF_IPI:

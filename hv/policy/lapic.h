@@ -1,10 +1,18 @@
 /* A guest's local APIC as a state machine: registers, priorities, modes, timer, and whom an IPI means. Pure: time comes
  * in as the guest's TSC, and what a write asks of others goes out as a struct lapic_effect. Nothing here locks: a
- * struct lapic is changed by one pCPU at a time. Source: SDM vol. 3A, "Advanced Programmable Interrupt Controller
- * (APIC)". */
+ * struct lapic is changed by one pCPU at a time.
+ *
+ * The registers lie in a page as the hardware has them, so that the CPU can serve the guest from it (the virtual-APIC
+ * page). While it does, TPR, PPR, ISR and IRR there change by themselves, and the others may hold what the guest wrote
+ * before lapic_write() has judged it. Therefore what comes from others than the page's owner waits in `posted`, and
+ * what a change of a register is measured against is kept beside the page.
+ *
+ * Sources: SDM vol. 3A, "Advanced Programmable Interrupt Controller (APIC)"; vol. 3C, "APIC Virtualization and Virtual
+ * Interrupts". */
 #ifndef HV_POLICY_LAPIC_H
 #define HV_POLICY_LAPIC_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -63,30 +71,28 @@ enum lapic_lvt {
 };
 
 #define LAPIC_VECTOR_WORDS 8 /* 256 bits */
+#define LAPIC_PAGE_BYTES   4096u
 
 struct lapic {
-	uint32_t id;   /* the vCPU's index, below 255 */
-	uint64_t base; /* IA32_APIC_BASE: reads return it as it is */
-	uint32_t tpr, svr, dfr;
-	uint32_t ldr;        /* xAPIC mode; in x2APIC mode it follows from the id */
-	uint32_t esr;        /* as it reads */
-	uint32_t esr_latent; /* errors since ESR was last written */
-	uint64_t icr;        /* the destination in the upper half as the mode has it */
-	uint32_t isr[LAPIC_VECTOR_WORDS], tmr[LAPIC_VECTOR_WORDS], irr[LAPIC_VECTOR_WORDS];
-	uint32_t lvt[LAPIC_LVT_COUNT];
+	_Atomic uint32_t *page;              /* LAPIC_PAGE_BYTES; the caller's */
+	uint32_t id;                         /* the vCPU's index, below 255 */
+	uint64_t base;                       /* IA32_APIC_BASE: reads return it as it is */
+	bool software_enabled;               /* SVR's switch */
+	uint32_t esr_latent;                 /* errors since ESR was last written */
+	uint32_t posted[LAPIC_VECTOR_WORDS]; /* to be joined with IRR */
 
 	/* One-shot and periodic: the count was timer_count when the TSC was timer_since_tsc, and falls by one each
 	 * tsc_per_count TSC ticks times the divisor. */
 	uint32_t tsc_per_count;
-	uint32_t timer_divide;  /* the register */
-	uint32_t timer_initial; /* the register */
+	uint32_t timer_lvt, timer_divide, timer_initial; /* the registers, as they are in force */
 	bool timer_counting;
 	uint32_t timer_count;
 	uint64_t timer_since_tsc;
 	uint64_t timer_deadline_tsc; /* IA32_TSC_DEADLINE; 0: not armed */
 };
 
-/* Power-up. tsc_per_count: TSC ticks for one tick of the timer's input clock, 1 to LAPIC_TSC_PER_COUNT_MAX. */
+/* Power-up; l->page is set. tsc_per_count: TSC ticks for one tick of the timer's input clock, 1 to
+ * LAPIC_TSC_PER_COUNT_MAX. */
 #define LAPIC_TSC_PER_COUNT_MAX (1u << 20)
 /* What every guest has: 100 MHz where the TSC has 2 GHz. CPUID tells of it. */
 #define LAPIC_TSC_PER_COUNT     20u
@@ -126,6 +132,8 @@ struct lapic_effect lapic_deadline_write(struct lapic *l, uint64_t value, uint64
 uint32_t lapic_cr8(const struct lapic *l);
 void lapic_set_cr8(struct lapic *l, uint32_t cr8);
 
+uint32_t lapic_lvt(const struct lapic *l, enum lapic_lvt lvt);
+
 /* ---- interrupts ---- */
 
 /* ipi, sent by the APIC with id sender_id, is meant for l: shorthand, destination and l's mode say so. For LAPIC_LOWEST
@@ -137,6 +145,16 @@ bool lapic_is_target(const struct lapic *l, const struct lapic_ipi *ipi, uint32_
 /* A fixed or lowest-priority interrupt arrives. False: it is lost (APIC disabled by either switch, or an illegal
  * vector, which goes to ESR). IPIs are edge-triggered. */
 bool lapic_accept(struct lapic *l, uint8_t vector, bool level);
+
+/* It is enabled by both switches: it takes interrupts, and lets the CPU have them. */
+bool lapic_takes_interrupts(const struct lapic *l);
+
+/* Joins `posted` with IRR. Only by the page's owner. */
+void lapic_merge(struct lapic *l);
+
+/* The highest vector in IRR and `posted`, in ISR; -1: none. */
+int lapic_requested(const struct lapic *l);
+int lapic_in_service(const struct lapic *l);
 
 /* The vector that the CPU should take now: the highest in IRR, if its class is above that of PPR; else -1, as when the
  * APIC is disabled by either switch. */

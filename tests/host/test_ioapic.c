@@ -112,7 +112,8 @@ static void a_message_finds_its_local_apic(void **state)
 {
 	struct ioapic io;
 	struct ioapic_message m;
-	struct lapic l;
+	static _Atomic uint32_t page[LAPIC_PAGE_BYTES / sizeof(uint32_t)];
+	struct lapic l = {.page = page};
 
 	(void)state;
 	ioapic_reset(&io, 0);

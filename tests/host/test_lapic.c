@@ -37,11 +37,49 @@ static uint32_t next_random(void)
 	return (uint32_t)(random_state >> 32);
 }
 
-static struct lapic make(uint32_t id, bool x2apic)
+/* A page that nobody has used for a while. */
+static _Atomic uint32_t *next_page(void)
+{
+	static _Atomic uint32_t pages[8][LAPIC_PAGE_BYTES / sizeof(uint32_t)];
+	static unsigned next;
+
+	return pages[next++ % COUNT(pages)];
+}
+
+static struct lapic copy(const struct lapic *l)
+{
+	struct lapic other;
+
+	memcpy(&other, l, sizeof(other)); /* padding too */
+	other.page = next_page();
+	memcpy(other.page, l->page, LAPIC_PAGE_BYTES);
+	return other;
+}
+
+static void assert_same(const struct lapic *a, const struct lapic *b)
+{
+	struct lapic fields;
+
+	memcpy(&fields, b, sizeof(fields));
+	fields.page = a->page;
+	assert_memory_equal(a, &fields, sizeof(fields));
+	assert_memory_equal(a->page, b->page, LAPIC_PAGE_BYTES);
+}
+
+static struct lapic make_power_up(uint32_t id, unsigned tsc_per_count)
 {
 	struct lapic l;
 
-	lapic_reset(&l, id, id == 0, 1);
+	memset(&l, 0xa5, sizeof(l));
+	l.page = next_page();
+	lapic_reset(&l, id, id == 0, tsc_per_count);
+	return l;
+}
+
+static struct lapic make(uint32_t id, bool x2apic)
+{
+	struct lapic l = make_power_up(id, 1);
+
 	if (x2apic)
 		assert_true(lapic_base_write(&l, l.base | APIC_BASE_X2APIC_ENABLE));
 	return l;
@@ -118,7 +156,7 @@ static void init_keeps_id_and_mode(void **state)
 		put(&l, INITIAL, 1000, 7);
 		put(&l, APIC_ICR, 0x4041, 7);
 		lapic_init(&l);
-		assert_memory_equal(&l, &fresh, sizeof(l));
+		assert_same(&l, &fresh);
 	}
 }
 
@@ -144,10 +182,10 @@ static void mode_transitions(void **state)
 			put(&l, TPR, 0x20, 0);
 			if (from == 0)
 				assert_true(lapic_base_write(&l, base_of(0)));
-			before = l;
+			before = copy(&l);
 			assert_int_equal(lapic_base_write(&l, base_of(to)), allowed[from][to]);
 			if (!allowed[from][to]) {
-				assert_memory_equal(&l, &before, sizeof(l));
+				assert_same(&l, &before);
 				continue;
 			}
 			assert_true(l.base == base_of(to));
@@ -155,7 +193,7 @@ static void mode_transitions(void **state)
 			assert_int_equal(lapic_has_page(&l), to == 1);
 			/* What was pending survives the change to x2APIC mode, and nothing else. */
 			assert_int_equal(lapic_pending(&l), from && to ? 0x99 : -1);
-			assert_int_equal(l.tpr, from && to ? 0x20 : 0);
+			assert_int_equal(lapic_cr8(&l), from && to ? 2 : 0);
 		}
 }
 
@@ -239,11 +277,11 @@ static void every_offset_of_the_page(void **state)
 		assert_int_equal(errors(&l), bad ? 0x80 : 0);
 		/* Read-only bits and unused bytes keep their value. */
 		if (offset % 16 || (k && !k->x2write && offset != LDR && offset != DFR && offset != APIC_ICR_HIGH)) {
-			struct lapic before = l;
+			struct lapic before = copy(&l);
 
 			lapic_write(&l, offset, 0xffffffff, 0);
 			if (!bad)
-				assert_memory_equal(&l, &before, sizeof(l));
+				assert_same(&l, &before);
 		}
 	}
 }
@@ -252,7 +290,7 @@ static void every_msr(void **state)
 {
 	(void)state;
 	for (uint32_t msr = 0x700; msr < 0xa00; msr++) {
-		struct lapic l = make_enabled(0, true), x = make_enabled(0, false), before = l;
+		struct lapic l = make_enabled(0, true), x = make_enabled(0, false), before = copy(&l);
 		const struct known *k = msr >= 0x800 && msr < 0x900 ? find_known((msr - 0x800) * 16) : NULL;
 		struct lapic_effect effect;
 		uint64_t value = 0x1234;
@@ -269,11 +307,11 @@ static void every_msr(void **state)
 			if (msr == MSR_OF(APIC_ICR))
 				mask |= 0xffffffff00000000ull;
 			mask &= ~(msr == MSR_OF(APIC_ICR) ? 0x1000ull : 0);
-			l = before;
+			l = copy(&before);
 			assert_int_equal(lapic_wrmsr(&l, msr, 1ull << bit, 0, &effect),
 					 k && k->x2write && (mask >> bit & 1));
 			if (!(k && k->x2write && (mask >> bit & 1)))
-				assert_memory_equal(&l, &before, sizeof(l));
+				assert_same(&l, &before);
 		}
 	}
 }
@@ -315,12 +353,12 @@ static void registers_keep_values(void **state)
 
 static void no_page_answers_ones(void **state)
 {
-	struct lapic l = make_enabled(2, true), before = l;
+	struct lapic l = make_enabled(2, true), before = copy(&l);
 
 	(void)state;
 	assert_int_equal(lapic_read(&l, APIC_ID, 0), 0xffffffff);
 	lapic_write(&l, TPR, 0x30, 0);
-	assert_memory_equal(&l, &before, sizeof(l));
+	assert_same(&l, &before);
 }
 
 static void software_disable_masks(void **state)
@@ -452,6 +490,117 @@ static void random_operations(void **state)
 			assert_int_equal(get(&l, TMR + vector / 32 * 16u, 0) >> vector % 32 & 1, m.tmr[vector]);
 		}
 	}
+}
+
+/* ---- the page as the CPU serves it ---- */
+
+static void set_page(struct lapic *l, uint32_t offset, uint32_t value)
+{
+	atomic_store(&l->page[offset / 4], value);
+}
+
+static uint32_t get_page(const struct lapic *l, uint32_t offset)
+{
+	return atomic_load(&l->page[offset / 4]);
+}
+
+/* What lapic_write() makes of a register does not depend on whether the CPU has put the value there before. */
+static void written_before_it_is_judged(void **state)
+{
+	static const uint16_t offsets[] = {APIC_ID,
+					   LDR,
+					   DFR,
+					   APIC_SVR,
+					   ESR,
+					   APIC_ICR,
+					   APIC_LVT_TIMER,
+					   APIC_LVT_THERMAL,
+					   APIC_LVT_PERFMON,
+					   APIC_LVT_LINT0,
+					   APIC_LVT_LINT1,
+					   APIC_LVT_ERROR,
+					   INITIAL,
+					   DIVIDE};
+
+	(void)state;
+	for (unsigned run = 0; run < 300; run++) {
+		struct lapic told = make(3, false), put_there = copy(&told);
+		uint64_t now = 1000;
+
+		for (unsigned n = 0; n < 100; n++) {
+			uint32_t offset = offsets[next_random() % COUNT(offsets)], value = next_random();
+			struct lapic_effect a, b;
+
+			now += next_random() % 64;
+			if (offset == INITIAL)
+				value %= 64;
+			if (offset == APIC_SVR && n % 4)
+				value |= APIC_SVR_ENABLE;
+			a = lapic_write(&told, offset, value, now);
+			set_page(&put_there, offset, value);
+			b = lapic_write(&put_there, offset, value, now);
+			assert_int_equal(a.kind, b.kind);
+			if (a.kind == LAPIC_SEND)
+				assert_memory_equal(&a.ipi, &b.ipi, sizeof(a.ipi));
+			assert_same(&told, &put_there);
+		}
+	}
+}
+
+/* All that the CPU reads for the guest lies in the page as lapic_read() and lapic_rdmsr() give it. */
+static void page_reads_the_same(void **state)
+{
+	(void)state;
+	for (unsigned x2apic = 0; x2apic < 2; x2apic++)
+		for (unsigned run = 0; run < 100; run++) {
+			struct lapic l = make_enabled(next_random() % 200, x2apic);
+
+			for (unsigned n = 0; n < 50; n++) {
+				const struct known *k = &known[next_random() % COUNT(known)];
+
+				if (!k->x2write || k->offset == SELF)
+					continue;
+				put(&l, k->offset, next_random() & k->x2reserved_free & ~0x1000u, n);
+				lapic_accept(&l, (uint8_t)next_random(), next_random() & 1);
+				if (n % 8 == 0 && lapic_pending(&l) >= 0)
+					lapic_take(&l, (uint8_t)lapic_pending(&l));
+			}
+			lapic_merge(&l);
+			for (unsigned i = 0; i < COUNT(known); i++)
+				for (uint32_t o = known[i].offset; o < known[i].offset + known[i].count * 16u;
+				     o += 16) {
+					if (o == PPR || o == CURRENT || !(x2apic ? known[i].x2read : known[i].xapic))
+						continue;
+					assert_int_equal(get(&l, o, 50),
+							 get_page(&l, o) |
+								 (x2apic ? (uint64_t)get_page(&l, o + 4) << 32 : 0));
+				}
+		}
+}
+
+/* What arrives is seen by all, but leaves IRR in the page alone until its owner joins the two. */
+static void posted_until_merged(void **state)
+{
+	struct lapic l = make_enabled(0, false);
+
+	(void)state;
+	lapic_accept(&l, 0x51, false);
+	assert_int_equal(get_page(&l, IRR + 0x20), 0);
+	assert_int_equal(get(&l, IRR + 0x20, 0), 1u << 17);
+	assert_int_equal(lapic_requested(&l), 0x51);
+	assert_int_equal(lapic_pending(&l), 0x51);
+	set_page(&l, IRR + 0x70, 1u << 31); /* by the CPU: a self-IPI */
+	assert_int_equal(lapic_requested(&l), 0xff);
+	lapic_merge(&l);
+	assert_int_equal(get_page(&l, IRR + 0x20), 1u << 17);
+	assert_int_equal(get_page(&l, IRR + 0x70), 1u << 31);
+	set_page(&l, IRR + 0x20, 0); /* by the CPU: delivered */
+	lapic_merge(&l);
+	assert_int_equal(get_page(&l, IRR + 0x20), 0);
+	assert_int_equal(lapic_in_service(&l), -1);
+	lapic_take(&l, 0xff);
+	assert_int_equal(lapic_requested(&l), -1);
+	assert_int_equal(lapic_in_service(&l), 0xff);
 }
 
 /* ---- errors ---- */
@@ -661,9 +810,8 @@ static void timer_against_ticks(void **state)
 		unsigned ratio = 1 + next_random() % 5;
 		struct slow_timer t = {.lvt = APIC_LVT_MASKED};
 		uint64_t now = run % 4 ? 1000 : ~0ull - 500; /* the TSC may wrap while it counts */
-		struct lapic l;
+		struct lapic l = make_power_up(0, ratio);
 
-		lapic_reset(&l, 0, true, ratio);
 		put(&l, APIC_SVR, 0x1ff, now);
 		for (unsigned step = 0; step < 3000; step++) {
 			uint32_t value = next_random();
@@ -722,10 +870,9 @@ static void timer_against_ticks(void **state)
 
 static void timer_late_periods_make_one(void **state)
 {
-	struct lapic l;
+	struct lapic l = make_power_up(0, 10);
 
 	(void)state;
-	lapic_reset(&l, 0, true, 10);
 	put(&l, APIC_SVR, 0x1ff, 0);
 	put(&l, DIVIDE, 0xb, 0);
 	put(&l, APIC_LVT_TIMER, 0x20044, 0);
@@ -746,10 +893,9 @@ static void timer_late_periods_make_one(void **state)
 static void timer_extremes(void **state)
 {
 	const uint64_t longest = 0xffffffffull * 128 * LAPIC_TSC_PER_COUNT_MAX;
-	struct lapic l;
+	struct lapic l = make_power_up(0, LAPIC_TSC_PER_COUNT_MAX);
 
 	(void)state;
-	lapic_reset(&l, 0, true, LAPIC_TSC_PER_COUNT_MAX);
 	put(&l, APIC_SVR, 0x1ff, 0);
 	put(&l, APIC_LVT_TIMER, 0x44, 0);
 	put(&l, DIVIDE, 0xa, 0);
@@ -789,6 +935,9 @@ int main(void)
 		cmocka_unit_test(software_disable_masks),
 		cmocka_unit_test(priorities_exhaustive),
 		cmocka_unit_test(random_operations),
+		cmocka_unit_test(written_before_it_is_judged),
+		cmocka_unit_test(page_reads_the_same),
+		cmocka_unit_test(posted_until_merged),
 		cmocka_unit_test(illegal_vectors),
 		cmocka_unit_test(error_interrupt),
 		cmocka_unit_test(icr_effects),
