@@ -44,10 +44,10 @@ static void vmx_row(void)
 		return;
 	}
 	console_line("vmx ept=4k%s%s vpid=yes unrestricted_guest=yes preemption_timer_shift=%u rdtscp=%s invpcid=%s "
-		     "pin=0x%x processor=0x%x secondary=0x%x exit=0x%x entry=0x%x xsaves=%s",
+		     "pin=0x%x processor=0x%x secondary=0x%x exit=0x%x entry=0x%x xsaves=%s apicv=%s",
 		     c->ept_2m ? ",2m" : "", c->ept_1g ? ",1g" : "", c->timer_shift, c->rdtscp ? "yes" : "no",
 		     c->invpcid ? "yes" : "no", c->pin, c->processor, c->secondary, c->exit, c->entry,
-		     c->xsaves ? "yes" : "no");
+		     c->xsaves ? "yes" : "no", apicv_level_name(c->apicv));
 }
 
 static void assumed_features(const char *option, uint32_t features)

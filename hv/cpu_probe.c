@@ -140,7 +140,7 @@ static const char *feature_control(void)
 	return NULL;
 }
 
-static const char *turn_on(struct percpu *cpu)
+static const char *turn_on(struct percpu *cpu, const struct options *options)
 {
 	struct vmx_raw raw;
 	const char *why;
@@ -152,7 +152,7 @@ static const char *turn_on(struct percpu *cpu)
 	if (why != NULL)
 		return why;
 	raw = read_vmx_raw();
-	why = vmx_ctl_make(&cpu->vmx_config, &raw);
+	why = vmx_ctl_make(&cpu->vmx_config, &raw, options->apicv);
 	if (why != NULL)
 		return why;
 	write_cr0((read_cr0() | cpu->vmx_config.cr0_fixed0) & cpu->vmx_config.cr0_fixed1);
@@ -164,8 +164,8 @@ static const char *turn_on(struct percpu *cpu)
 	return vmxon(cpu->vmxon_region) ? NULL : "VMXON failed";
 }
 
-void cpu_probe_vmx(struct percpu *cpu)
+void cpu_probe_vmx(struct percpu *cpu, const struct options *options)
 {
-	cpu->vmx_missing = turn_on(cpu);
+	cpu->vmx_missing = turn_on(cpu, options);
 	cpu->vmx_on = cpu->vmx_missing == NULL;
 }

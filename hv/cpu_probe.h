@@ -12,6 +12,6 @@ struct cpu_caps cpu_probe_caps(struct percpu *cpu, const struct options *options
 
 /* Turns VMX on and fills in cpu->vmx_config, or cpu->vmx_missing with the reason why not. The pCPU has its VMXON region
  * in cpu->vmxon_region. */
-void cpu_probe_vmx(struct percpu *cpu);
+void cpu_probe_vmx(struct percpu *cpu, const struct options *options);
 
 #endif

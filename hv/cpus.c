@@ -106,7 +106,7 @@ static void probe(struct percpu *cpu)
 	struct cpu_caps *caps = &caps_of[cpu->arch.index];
 
 	*caps = cpu_probe_caps(cpu, options_in_force);
-	cpu_probe_vmx(cpu);
+	cpu_probe_vmx(cpu, options_in_force);
 	if (cpu->vmx_on)
 		cpu->entry_list_msrs = msr_lists_probe(cpu, caps);
 }

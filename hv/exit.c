@@ -73,6 +73,7 @@ enum exit_action exit_handle(struct percpu *cpu, struct vcpu *vcpu)
 		return exit_event(cpu, vcpu);
 	case EXIT_INTERRUPT_WINDOW:
 	case EXIT_NMI_WINDOW:
+	case EXIT_TPR_BELOW_THRESHOLD:
 		return vcpu_apic_window(vcpu);
 	case EXIT_PREEMPTION_TIMER:
 		/* vcpu_run() looks whether it was for the slice or for a timer of the guest. */
@@ -121,6 +122,14 @@ enum exit_action exit_handle(struct percpu *cpu, struct vcpu *vcpu)
 		return exit_undefined(vcpu);
 	case EXIT_EPT_VIOLATION:
 		return exit_ept_violation(cpu, vcpu);
+	case EXIT_APIC_ACCESS:
+		return exit_apic_access(cpu, vcpu);
+	case EXIT_APIC_WRITE:
+		vcpu_apic_written(vcpu, (uint32_t)vmread(VMCS_EXIT_QUALIFICATION));
+		return EXIT_RESUME;
+	case EXIT_VIRTUALIZED_EOI:
+		vcpu_apic_ended(vcpu, (uint8_t)vmread(VMCS_EXIT_QUALIFICATION));
+		return EXIT_RESUME;
 	case EXIT_TRIPLE_FAULT:
 		vm_crash(vcpu, "triple fault");
 		return EXIT_LEAVE;

@@ -39,5 +39,6 @@ enum exit_action exit_io(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_vmcall(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_event(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_ept_violation(struct percpu *cpu, struct vcpu *vcpu);
+enum exit_action exit_apic_access(struct percpu *cpu, struct vcpu *vcpu);
 
 #endif

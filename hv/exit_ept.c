@@ -1,5 +1,6 @@
-/* EPT violations: an address of the guest where there is no RAM. What answers there (the pages of local APIC and I/O
- * APIC) gets the access; where nothing does, reads give all ones, writes go nowhere, and both are counted. */
+/* EPT violations and APIC accesses: an address of the guest where there is no RAM. What answers there (the pages of
+ * local APIC and I/O APIC) gets the access; where nothing does, reads give all ones, writes go nowhere, and both are
+ * counted. */
 #include "arch/cpu.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
@@ -12,12 +13,12 @@
 #include "hv/vcpu_apic.h"
 #include "hv/vm.h"
 
-static enum exit_action give_up(struct vcpu *vcpu, const char *why)
+static enum exit_action give_up(struct vcpu *vcpu, uint64_t at, const char *why)
 {
-	char text[96];
+	char buffer[16], text[96];
 
-	text_format(text, sizeof(text), "unhandled exit: reason=ept_violation gpa=0x%lx: %s",
-		    vmread(VMCS_GUEST_PHYSICAL_ADDRESS), why);
+	text_format(text, sizeof(text), "unhandled exit: reason=%s gpa=0x%lx: %s",
+		    exit_reason_name(vcpu->exit_reason & EXIT_REASON_BASIC_MASK, buffer, sizeof(buffer)), at, why);
 	vm_crash(vcpu, text);
 	return EXIT_LEAVE;
 }
@@ -103,24 +104,47 @@ static void carry_out(struct vcpu *vcpu, const struct mmio_access *access, uint6
 	vcpu_skip_bytes(vcpu, access->length);
 }
 
-enum exit_action exit_ept_violation(struct percpu *cpu, struct vcpu *vcpu)
+/* The instruction at RIP accesses a device at this address. */
+static enum exit_action emulate(struct vcpu *vcpu, uint64_t at)
 {
-	const uint64_t qualification = vmread(VMCS_EXIT_QUALIFICATION);
 	uint8_t bytes[MMIO_INSTRUCTION_BYTES_MAX];
 	struct mmio_access access;
 	unsigned count;
 
-	exit_note_host(cpu);
-	if (qualification & EPT_VIOLATION_FETCH)
-		return give_up(vcpu, "instruction fetch outside memory");
-	if ((qualification & EPT_VIOLATION_LINEAR) && !(qualification & EPT_VIOLATION_FINAL))
-		return give_up(vcpu, "page tables outside memory");
-	if (!(qualification & EPT_VIOLATION_LINEAR) || (vcpu->event.info & INTR_INFO_VALID))
-		return give_up(vcpu, "event delivery or descriptor access outside memory");
 	if (!fetch(vcpu, bytes, &count))
 		return EXIT_RESUME;
 	if (mmio_decode(bytes, count, mode_now(), &access) != MMIO_DECODED)
-		return give_up(vcpu, "an instruction that is not emulated");
-	carry_out(vcpu, &access, vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
+		return give_up(vcpu, at, "an instruction that is not emulated");
+	carry_out(vcpu, &access, at);
 	return EXIT_RESUME;
+}
+
+enum exit_action exit_ept_violation(struct percpu *cpu, struct vcpu *vcpu)
+{
+	const uint64_t qualification = vmread(VMCS_EXIT_QUALIFICATION);
+	const uint64_t at = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
+
+	exit_note_host(cpu);
+	if (qualification & EPT_VIOLATION_FETCH)
+		return give_up(vcpu, at, "instruction fetch outside memory");
+	if ((qualification & EPT_VIOLATION_LINEAR) && !(qualification & EPT_VIOLATION_FINAL))
+		return give_up(vcpu, at, "page tables outside memory");
+	if (!(qualification & EPT_VIOLATION_LINEAR) || (vcpu->event.info & INTR_INFO_VALID))
+		return give_up(vcpu, at, "event delivery or descriptor access outside memory");
+	return emulate(vcpu, at);
+}
+
+/* What the CPU does not serve of the page. */
+enum exit_action exit_apic_access(struct percpu *cpu, struct vcpu *vcpu)
+{
+	const uint64_t qualification = vmread(VMCS_EXIT_QUALIFICATION);
+	const unsigned type = qualification >> APIC_ACCESS_TYPE_SHIFT & APIC_ACCESS_TYPE_MASK;
+	const uint64_t at = LAPIC_PAGE_GPA + (qualification & APIC_ACCESS_OFFSET_MASK);
+
+	exit_note_host(cpu);
+	if (type == APIC_ACCESS_FETCH)
+		return give_up(vcpu, at, "instruction fetch outside memory");
+	if (type != APIC_ACCESS_READ && type != APIC_ACCESS_WRITE)
+		return give_up(vcpu, at, "event delivery or page tables outside memory");
+	return emulate(vcpu, at);
 }

@@ -11,6 +11,7 @@
 #include "arch/abi/regs.h"
 #include "arch/address.h"
 #include "arch/defs/vmx.h"
+#include "hv/policy/apicv.h"
 #include "hv/policy/lapic.h"
 
 #define VCPU_NOWHERE     UINT32_MAX
@@ -31,7 +32,7 @@ struct vcpu_stats {
 	uint64_t verw;
 	uint64_t mcu_opt_ctrl_reads, mcu_opt_ctrl_writes;
 	uint64_t ibpb;
-	uint64_t unanswered; /* accesses to ports and addresses that nothing answers */
+	uint64_t unanswered;              /* accesses to ports and addresses that nothing answers */
 	uint64_t guest_ticks, root_ticks; /* TSC ticks in the guest, and from its exits to the entries after them */
 	uint64_t exit[EXIT_REASON_COUNT];
 };
@@ -50,6 +51,13 @@ struct vcpu_event {
 	uint32_t info; /* INTR_INFO_VALID: there is one */
 	uint32_t error_code;
 	uint32_t instruction_length;
+};
+
+/* What the VMCS holds for hv/vcpu_apicv.h. */
+struct vcpu_apicv {
+	enum apicv_mode mode;
+	uint32_t tpr_threshold;
+	uint64_t eoi_exits[APICV_EOI_EXIT_WORDS];
 };
 
 /* What `vm show` and a crash print of a vCPU. */
@@ -77,16 +85,18 @@ struct vcpu {
 	_Atomic uint32_t attention; /* enum vcpu_attention; set by anybody, cleared by the owner */
 	_Atomic uint8_t provoked;   /* enum provoked */
 	_Atomic uint8_t wait;       /* enum vcpu_wait; read by the scheduler on any pCPU */
-	_Atomic uint64_t timer_tsc; /* the host's TSC when a timer of it is due; under the VM's apic_lock, read anywhere */
-	uint32_t cpu;               /* the pCPU that has it, VCPU_NOWHERE; under the scheduler's lock */
-	uint32_t last_cpu;          /* where it ran last; VCPU_NOWHERE: never */
-	uint64_t scheduled;         /* when it was picked last, in picks; under the scheduler's lock */
-	uint64_t tsc_offset;        /* what the VMCS holds of the VM's */
-	uint32_t list_steps;        /* enum plan_step: what the counts of its MSR-load areas stand for */
+	_Atomic uint64_t
+		timer_tsc;   /* the host's TSC when a timer of it is due; under the VM's apic_lock, read anywhere */
+	uint32_t cpu;        /* the pCPU that has it, VCPU_NOWHERE; under the scheduler's lock */
+	uint32_t last_cpu;   /* where it ran last; VCPU_NOWHERE: never */
+	uint64_t scheduled;  /* when it was picked last, in picks; under the scheduler's lock */
+	uint64_t tsc_offset; /* what the VMCS holds of the VM's */
+	uint32_t list_steps; /* enum plan_step: what the counts of its MSR-load areas stand for */
 	struct vcpu_event event;
 	bool event_is_extint; /* the last interrupt injected came from the 8259s */
 	struct vcpu_switched switched;
 	uint64_t spec_ctrl, tsx_ctrl, pat, xcr0;
+	struct vcpu_apicv apicv;
 	_Atomic uint8_t event_vector; /* of caps_event; 0: none; read by the console */
 
 	/* Under the VM's apic_lock. */
@@ -94,8 +104,8 @@ struct vcpu {
 	uint8_t signals; /* enum vcpu_signal */
 	uint8_t sipi_vector;
 	int16_t extint_vector; /* acknowledged at the 8259s and not yet delivered; -1: none */
-	bool halt_interrupts; /* in HLT with RFLAGS.IF set */
-	bool halt_nmis;       /* in HLT, and no NMI is being handled */
+	bool halt_interrupts;  /* in HLT with RFLAGS.IF set */
+	bool halt_nmis;        /* in HLT, and no NMI is being handled */
 
 	uint32_t exit_reason; /* of the last exit; EXIT_REASON_ENTRY_FAILURE may be set */
 	uint16_t after;       /* for the trace: basic exit reason, or TRACE_AFTER_START */

@@ -6,6 +6,7 @@
 #include "arch/vmx.h"
 #include "hv/platform.h"
 #include "hv/sched.h"
+#include "hv/vcpu_apicv.h"
 #include "hv/vcpu_reset.h"
 #include "hv/vm.h"
 
@@ -301,6 +302,23 @@ void vcpu_apic_page_write(struct vcpu *vcpu, uint32_t offset, uint32_t value)
 	vcpu_apic_unlock(vm);
 }
 
+void vcpu_apic_written(struct vcpu *vcpu, uint32_t offset)
+{
+	const uint32_t value = lapic_written(&vcpu->lapic, offset);
+
+	if (lapic_is_x2apic(&vcpu->lapic))
+		vcpu_apic_wrmsr(vcpu, MSR_IA32_X2APIC_FIRST + offset / APIC_REGISTER_STRIDE, value);
+	else
+		vcpu_apic_page_write(vcpu, offset, value);
+}
+
+void vcpu_apic_ended(struct vcpu *vcpu, uint8_t vector)
+{
+	vcpu_apic_lock(vcpu->vm);
+	platform_eoi(vcpu->vm, vector);
+	vcpu_apic_unlock(vcpu->vm);
+}
+
 uint32_t vcpu_apic_cr8(struct vcpu *vcpu)
 {
 	return lapic_cr8(&vcpu->lapic);
@@ -380,8 +398,9 @@ static void inject_interrupt(struct vcpu *vcpu, uint8_t vector, bool is_extint)
 	vcpu->event_is_extint = is_extint;
 }
 
-/* Puts in what can be, and says for what an exit is to be asked. */
-static uint64_t inject(struct vcpu *vcpu)
+/* Puts in what can be, and says for what an exit is to be asked. by_cpu: the CPU delivers the local APIC's interrupts.
+ */
+static uint64_t inject(struct vcpu *vcpu, bool by_cpu)
 {
 	uint64_t windows = 0;
 
@@ -405,7 +424,7 @@ static uint64_t inject(struct vcpu *vcpu)
 		inject_interrupt(vcpu, take_extint(vcpu), true);
 	}
 
-	const int vector = lapic_pending(&vcpu->lapic);
+	const int vector = by_cpu ? -1 : lapic_pending(&vcpu->lapic);
 
 	if (vector >= 0 && interrupts_are_blocked(vcpu)) {
 		windows |= CPU_INTERRUPT_WINDOW_EXITING;
@@ -447,7 +466,7 @@ enum exit_action vcpu_apic_deliver(struct percpu *cpu, struct vcpu *vcpu)
 			vcpu->signals &= (uint8_t)~SIGNAL_SIPI;
 			vcpu_reset_start_up(vcpu->sipi_vector);
 		}
-		windows = inject(vcpu);
+		windows = inject(vcpu, vcpu_apicv_update(cpu, vcpu));
 	}
 	vcpu_apic_unlock(vm);
 	set_windows(windows);
@@ -468,7 +487,7 @@ void vcpu_apic_put_back(struct vcpu *vcpu)
 	if (!(vcpu->event.info & INTR_INFO_VALID))
 		return;
 	vcpu_apic_lock(vcpu->vm);
-	if (type == INTR_INFO_TYPE_EXTERNAL && vcpu->event_is_extint)
+	if (type == INTR_INFO_TYPE_EXTERNAL && vcpu->event_is_extint && !vcpu_apicv_took(vcpu, vector))
 		vcpu->extint_vector = vector;
 	else if (type == INTR_INFO_TYPE_EXTERNAL)
 		lapic_put_back(&vcpu->lapic, vector);

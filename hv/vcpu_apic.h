@@ -1,6 +1,6 @@
 /* The local APICs of a VM's vCPUs: hv/policy/lapic.h, made concurrent, and what comes of it: interrupts, NMIs, INIT and
- * SIPI for other vCPUs, their delivery before an entry, timers, and waking who waits. One lock a VM guards all its local
- * APICs, its devices (hv/platform.h), and the change between running and waiting. */
+ * SIPI for other vCPUs, their delivery before an entry, timers, and waking who waits. One lock a VM guards all its
+ * local APICs, its devices (hv/platform.h), and the change between running and waiting. */
 #ifndef HV_VCPU_APIC_H
 #define HV_VCPU_APIC_H
 
@@ -40,6 +40,12 @@ bool vcpu_apic_has_page(struct vcpu *vcpu);
 uint32_t vcpu_apic_page_read(struct vcpu *vcpu, uint32_t offset);
 void vcpu_apic_page_write(struct vcpu *vcpu, uint32_t offset, uint32_t value);
 
+/* The CPU has taken a write of the guest into the page at this offset, in either mode; what comes of it is ours. */
+void vcpu_apic_written(struct vcpu *vcpu, uint32_t offset);
+
+/* The CPU has ended the interrupt with this vector, one whose end others wait for. */
+void vcpu_apic_ended(struct vcpu *vcpu, uint8_t vector);
+
 uint32_t vcpu_apic_cr8(struct vcpu *vcpu);
 void vcpu_apic_set_cr8(struct vcpu *vcpu, uint32_t cr8);
 
@@ -62,7 +68,7 @@ enum exit_action vcpu_apic_deliver(struct percpu *cpu, struct vcpu *vcpu);
 /* An exception takes the place of an interrupt or NMI that was on its way: that comes after it (trap 34). */
 void vcpu_apic_put_back(struct vcpu *vcpu);
 
-/* The exit that was asked for has come. */
+/* The exit that was asked for has come: something can be delivered now. */
 enum exit_action vcpu_apic_window(struct vcpu *vcpu);
 
 #endif

@@ -9,6 +9,7 @@
 #include "hv/panic.h"
 #include "hv/policy/cpuid_policy.h"
 #include "hv/vcpu_apic.h"
+#include "hv/vcpu_apicv.h"
 #include "hv/vcpu_cr.h"
 #include "hv/vm.h"
 
@@ -40,7 +41,7 @@ static void set_segment(struct segment s, uint16_t selector, uint32_t limit, uin
 	vmwrite(s.access_rights, access_rights);
 }
 
-static void write_controls(const struct percpu *cpu, const struct vcpu *vcpu)
+static void write_controls(const struct percpu *cpu, struct vcpu *vcpu)
 {
 	const struct vmx_config *config = &cpu->vmx_config;
 	const struct vm *vm = vcpu->vm;
@@ -70,6 +71,7 @@ static void write_controls(const struct percpu *cpu, const struct vcpu *vcpu)
 	/* IA32_XSS is 0, so that nothing comes of it. */
 	if (config->xsaves)
 		vmwrite(VMCS_XSS_EXITING_BITMAP, UINT64_MAX);
+	vcpu_apicv_reset(cpu, vcpu);
 
 	/* Bits that the guest may not change under us read as the guest wrote them. */
 	vmwrite(VMCS_CR0_MASK, vcpu_cr0_mask(cpu));

@@ -35,6 +35,8 @@ static void drop_stale_translations(const struct percpu *cpu, struct vcpu *vcpu)
 		return;
 	if (!invept(INVEPT_SINGLE, ept_pointer(&vcpu->vm->ept)))
 		panic("invept failed");
+	if (vcpu->vm->ept_apic.root.v != 0 && !invept(INVEPT_SINGLE, ept_pointer(&vcpu->vm->ept_apic)))
+		panic("invept failed");
 	atomic_fetch_or_explicit(&vcpu->vm->ept_fresh, bit, memory_order_relaxed);
 }
 

@@ -45,6 +45,12 @@ struct vm {
 	uint64_t memory_bytes;
 	struct ept ept;
 	hpa_t msr_bitmap;
+
+	/* For vCPUs whose local APIC the CPU serves; {0} where it never does. */
+	struct ept ept_apic;     /* as ept, with apic_access at LAPIC_PAGE_GPA */
+	hpa_t apic_access;       /* the APIC-access page: an address to be recognised, its bytes are not used */
+	hpa_t msr_bitmap_x2apic; /* as msr_bitmap, with the MSRs that the CPU serves */
+
 	uint64_t began_tsc;          /* the host's TSC at its start */
 	_Atomic uint64_t tsc_offset; /* of all its vCPUs: each takes a change up before its next entry */
 	uint32_t vcpu_count;

@@ -70,9 +70,40 @@ static void make_register_rules(struct vm *vm)
 	vm->efer_allowed = cr_policy_efer_allowed(ext1.edx);
 }
 
-static const char *take_memory(struct vm *vm)
+static bool map_memory(const struct vm *vm, struct ept *ept)
 {
 	const struct vmx_config *config = &percpus[0].vmx_config;
+	const uint64_t low = vm_low_bytes(vm);
+
+	*ept = (struct ept){.use_2m = config->ept_2m, .use_1g = config->ept_1g};
+	return ept_map(ept, gpa(0), vm->memory, low, &ept_pages) &&
+	       ept_map(ept, gpa(MULTIBOOT1_HIGH_MEMORY_START), hpa(vm->memory.v + low), vm->memory_bytes - low,
+		       &ept_pages);
+}
+
+static hpa_t take_msr_bitmap(const struct vm *vm)
+{
+	const hpa_t page = pages_take_one();
+
+	if (page.v != 0)
+		msr_policy_bitmap_make(hpa_ptr(page), &vm->model, vcpu_cpuid_msr_instructions());
+	return page;
+}
+
+/* Page tables of their own for the vCPUs in xAPIC mode: to all others nothing answers at LAPIC_PAGE_GPA. */
+static bool take_apicv(struct vm *vm)
+{
+	vm->apic_access = pages_take_one();
+	vm->msr_bitmap_x2apic = take_msr_bitmap(vm);
+	if (vm->apic_access.v == 0 || vm->msr_bitmap_x2apic.v == 0)
+		return false;
+	apicv_bitmap_open(hpa_ptr(vm->msr_bitmap_x2apic));
+	return map_memory(vm, &vm->ept_apic) &&
+	       ept_map(&vm->ept_apic, gpa(LAPIC_PAGE_GPA), vm->apic_access, PAGE_BYTES, &ept_pages);
+}
+
+static const char *take_memory(struct vm *vm)
+{
 	const uint64_t bytes = vm->cfg.memory_mib * MIB;
 	const uint64_t page_count = bytes / PAGE_BYTES;
 
@@ -83,18 +114,14 @@ static const char *take_memory(struct vm *vm)
 		return reason;
 	}
 	vm->memory_bytes = bytes;
-	vm->ept = (struct ept){.use_2m = config->ept_2m, .use_1g = config->ept_1g};
 	atomic_store_explicit(&vm->ept_fresh, 0, memory_order_relaxed);
-
-	const uint64_t low = vm_low_bytes(vm);
-
-	if (!ept_map(&vm->ept, gpa(0), vm->memory, low, &ept_pages) ||
-	    !ept_map(&vm->ept, gpa(MULTIBOOT1_HIGH_MEMORY_START), hpa(vm->memory.v + low), bytes - low, &ept_pages))
+	if (!map_memory(vm, &vm->ept))
 		return "memory: none left for page tables";
-	vm->msr_bitmap = pages_take_one();
+	vm->msr_bitmap = take_msr_bitmap(vm);
 	if (vm->msr_bitmap.v == 0)
 		return "memory: none left for the MSR bitmap";
-	msr_policy_bitmap_make(hpa_ptr(vm->msr_bitmap), &vm->model, vcpu_cpuid_msr_instructions());
+	if (percpus[0].vmx_config.apicv == APICV_FULL && !take_apicv(vm))
+		return "memory: none left for the APIC-access page";
 	return NULL;
 }
 
@@ -191,6 +218,11 @@ void vm_build_undo(struct vm *vm)
 	vm->vcpu_count = 0;
 	give(vm->msr_bitmap);
 	vm->msr_bitmap = hpa(0);
+	give(vm->msr_bitmap_x2apic);
+	vm->msr_bitmap_x2apic = hpa(0);
+	give(vm->apic_access);
+	vm->apic_access = hpa(0);
+	ept_destroy(&vm->ept_apic, &ept_pages);
 	ept_destroy(&vm->ept, &ept_pages);
 	if (vm->memory.v != 0)
 		pages_give(vm->memory, vm->memory_bytes / PAGE_BYTES);

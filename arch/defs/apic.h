@@ -4,19 +4,34 @@
 #define ARCH_DEFS_APIC_H
 
 /* Offsets in the xAPIC's page; in x2APIC mode the MSR is MSR_IA32_X2APIC_FIRST + offset / 16. */
-#define APIC_ID          0x020u
-#define APIC_VERSION     0x030u
-#define APIC_EOI         0x0b0u
-#define APIC_SVR         0x0f0u
-#define APIC_LVT_CMCI    0x2f0u
-#define APIC_ICR         0x300u /* in xAPIC mode the low half */
-#define APIC_ICR_HIGH    0x310u /* xAPIC mode only */
-#define APIC_LVT_TIMER   0x320u
-#define APIC_LVT_THERMAL 0x330u
-#define APIC_LVT_PERFMON 0x340u
-#define APIC_LVT_LINT0   0x350u
-#define APIC_LVT_LINT1   0x360u
-#define APIC_LVT_ERROR   0x370u
+#define APIC_REGISTER_STRIDE 0x10u
+#define APIC_ID              0x020u
+#define APIC_VERSION         0x030u
+#define APIC_TPR             0x080u
+#define APIC_APR             0x090u
+#define APIC_PPR             0x0a0u
+#define APIC_EOI             0x0b0u
+#define APIC_RRD             0x0c0u
+#define APIC_LDR             0x0d0u
+#define APIC_DFR             0x0e0u
+#define APIC_SVR             0x0f0u
+#define APIC_ISR             0x100u /* and 7 more words, as for the next two */
+#define APIC_TMR             0x180u
+#define APIC_IRR             0x200u
+#define APIC_ESR             0x280u
+#define APIC_LVT_CMCI        0x2f0u
+#define APIC_ICR             0x300u /* in xAPIC mode the low half */
+#define APIC_ICR_HIGH        0x310u /* xAPIC mode only */
+#define APIC_LVT_TIMER       0x320u
+#define APIC_LVT_THERMAL     0x330u
+#define APIC_LVT_PERFMON     0x340u
+#define APIC_LVT_LINT0       0x350u
+#define APIC_LVT_LINT1       0x360u
+#define APIC_LVT_ERROR       0x370u
+#define APIC_TIMER_INITIAL   0x380u
+#define APIC_TIMER_CURRENT   0x390u
+#define APIC_TIMER_DIVIDE    0x3e0u
+#define APIC_SELF_IPI        0x3f0u /* x2APIC mode only */
 
 #define APIC_BASE_ADDRESS_MASK 0x000ffffffffff000ull /* of IA32_APIC_BASE */
 #define XAPIC_ID_SHIFT         24                    /* in APIC_ID and APIC_ICR_HIGH */
@@ -31,9 +46,6 @@
 #define APIC_LVT_DELIVERY_EXTINT (7u << 8)
 
 /* "APIC Timer". */
-#define APIC_TIMER_INITIAL     0x380u
-#define APIC_TIMER_CURRENT     0x390u
-#define APIC_TIMER_DIVIDE      0x3e0u
 #define APIC_TIMER_DIVIDE_BY_1 0x0bu
 #define APIC_LVT_TSC_DEADLINE  (2u << 17)
 

@@ -40,6 +40,7 @@ enum exit_reason {
 #define CPU_CR3_STORE_EXITING        (1u << 16)
 #define CPU_CR8_LOAD_EXITING         (1u << 19)
 #define CPU_CR8_STORE_EXITING        (1u << 20)
+#define CPU_USE_TPR_SHADOW           (1u << 21)
 #define CPU_NMI_WINDOW_EXITING       (1u << 22)
 #define CPU_MOV_DR_EXITING           (1u << 23)
 #define CPU_UNCONDITIONAL_IO_EXITING (1u << 24)
@@ -49,15 +50,19 @@ enum exit_reason {
 #define CPU_SECONDARY_CONTROLS       (1u << 31)
 
 /* Secondary processor-based controls. */
-#define CPU2_ENABLE_EPT               (1u << 1)
-#define CPU2_DESCRIPTOR_TABLE_EXITING (1u << 2)
-#define CPU2_ENABLE_RDTSCP            (1u << 3)
-#define CPU2_ENABLE_VPID              (1u << 5)
-#define CPU2_WBINVD_EXITING           (1u << 6)
-#define CPU2_UNRESTRICTED_GUEST       (1u << 7)
-#define CPU2_PAUSE_LOOP_EXITING       (1u << 10)
-#define CPU2_ENABLE_INVPCID           (1u << 12)
-#define CPU2_ENABLE_XSAVES            (1u << 20)
+#define CPU2_VIRTUALIZE_APIC_ACCESSES     (1u << 0)
+#define CPU2_ENABLE_EPT                   (1u << 1)
+#define CPU2_DESCRIPTOR_TABLE_EXITING     (1u << 2)
+#define CPU2_ENABLE_RDTSCP                (1u << 3)
+#define CPU2_VIRTUALIZE_X2APIC            (1u << 4)
+#define CPU2_ENABLE_VPID                  (1u << 5)
+#define CPU2_WBINVD_EXITING               (1u << 6)
+#define CPU2_UNRESTRICTED_GUEST           (1u << 7)
+#define CPU2_APIC_REGISTER_VIRTUALIZATION (1u << 8)
+#define CPU2_VIRTUAL_INTERRUPT_DELIVERY   (1u << 9)
+#define CPU2_PAUSE_LOOP_EXITING           (1u << 10)
+#define CPU2_ENABLE_INVPCID               (1u << 12)
+#define CPU2_ENABLE_XSAVES                (1u << 20)
 
 /* Exit controls. */
 #define EXITCTL_SAVE_DEBUG_CONTROLS   (1u << 2)
@@ -151,6 +156,14 @@ enum invvpid_type { INVVPID_SINGLE = 1 };
 #define EPT_VIOLATION_FETCH  (1u << 2)
 #define EPT_VIOLATION_LINEAR (1u << 7) /* the guest-linear-address field is valid */
 #define EPT_VIOLATION_FINAL  (1u << 8) /* the access itself, not one to paging structures */
+
+/* Exit qualification for APIC accesses. For APIC writes it is the offset, for virtualised EOI the vector. */
+#define APIC_ACCESS_OFFSET_MASK 0xfffu
+#define APIC_ACCESS_TYPE_SHIFT  12
+#define APIC_ACCESS_TYPE_MASK   0xfu
+#define APIC_ACCESS_READ        0 /* by an instruction, as the next */
+#define APIC_ACCESS_WRITE       1
+#define APIC_ACCESS_FETCH       2
 
 /* EPT entries and pointer. */
 #define EPT_READ           (1ull << 0)

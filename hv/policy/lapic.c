@@ -7,22 +7,6 @@
 
 /* ---- the registers ---- */
 
-#define APIC_TPR             0x080u
-#define APIC_APR             0x090u
-#define APIC_PPR             0x0a0u
-#define APIC_RRD             0x0c0u
-#define APIC_LDR             0x0d0u
-#define APIC_DFR             0x0e0u
-#define APIC_ISR             0x100u
-#define APIC_TMR             0x180u
-#define APIC_IRR             0x200u
-#define APIC_ESR             0x280u
-#define APIC_TIMER_INITIAL   0x380u
-#define APIC_TIMER_CURRENT   0x390u
-#define APIC_TIMER_DIVIDE    0x3e0u
-#define APIC_SELF_IPI        0x3f0u
-#define APIC_REGISTER_STRIDE 0x10u
-
 /* An integrated APIC with 6 LVT entries, without EOI-broadcast suppression. "Local APIC Version Register". */
 #define VERSION 0x00050014u
 
@@ -168,6 +152,16 @@ int lapic_requested(const struct lapic *l)
 		if (requests(l, i))
 			return highest_of_word(i, requests(l, i));
 	return -1;
+}
+
+uint32_t lapic_level_triggered(const struct lapic *l, unsigned i)
+{
+	return get(l, vector_word(APIC_TMR, i));
+}
+
+uint32_t lapic_written(const struct lapic *l, uint32_t offset)
+{
+	return get(l, offset);
 }
 
 void lapic_merge(struct lapic *l)
@@ -705,11 +699,17 @@ struct lapic_effect lapic_write(struct lapic *l, uint32_t offset, uint32_t value
 	return store(l, offset, value & rule->writable, now_tsc);
 }
 
+bool lapic_msr_is_readable(uint32_t msr)
+{
+	return msr >= MSR_IA32_X2APIC_FIRST && msr <= MSR_IA32_X2APIC_LAST &&
+	       rule_find((msr - MSR_IA32_X2APIC_FIRST) * APIC_REGISTER_STRIDE, X2R);
+}
+
 bool lapic_rdmsr(const struct lapic *l, uint32_t msr, uint64_t now_tsc, uint64_t *value)
 {
 	uint32_t offset = (msr - MSR_IA32_X2APIC_FIRST) * APIC_REGISTER_STRIDE;
 
-	if (!lapic_is_x2apic(l) || msr < MSR_IA32_X2APIC_FIRST || msr > MSR_IA32_X2APIC_LAST || !rule_find(offset, X2R))
+	if (!lapic_is_x2apic(l) || !lapic_msr_is_readable(msr))
 		return false;
 	*value = load(l, offset, now_tsc);
 	return true;

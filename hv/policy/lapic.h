@@ -120,6 +120,12 @@ struct lapic_effect lapic_write(struct lapic *l, uint32_t offset, uint32_t value
 bool lapic_rdmsr(const struct lapic *l, uint32_t msr, uint64_t now_tsc, uint64_t *value);
 bool lapic_wrmsr(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now_tsc, struct lapic_effect *effect);
 
+/* x2APIC mode has the register, and it can be read. */
+bool lapic_msr_is_readable(uint32_t msr);
+
+/* What the CPU has put into the page for the guest: lapic_write() or lapic_wrmsr() is to judge it. */
+uint32_t lapic_written(const struct lapic *l, uint32_t offset);
+
 /* WRMSR of IA32_APIC_BASE. False is #GP: a reserved bit, an address other than LAPIC_PAGE_GPA, or a change of mode that
  * does not exist. Disabling the APIC puts it into its state at power-up. Then ask lapic_timer_left() anew. */
 bool lapic_base_write(struct lapic *l, uint64_t value);
@@ -155,6 +161,9 @@ void lapic_merge(struct lapic *l);
 /* The highest vector in IRR and `posted`, in ISR; -1: none. */
 int lapic_requested(const struct lapic *l);
 int lapic_in_service(const struct lapic *l);
+
+/* Word i of 8 of TMR: bit n stands for vector 32 * i + n. */
+uint32_t lapic_level_triggered(const struct lapic *l, unsigned i);
 
 /* The vector that the CPU should take now: the highest in IRR, if its class is above that of PPR; else -1, as when the
  * APIC is disabled by either switch. */

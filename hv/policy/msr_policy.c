@@ -170,19 +170,27 @@ static bool passes(uint8_t action)
 	return action == MSR_PASS_VMCS || action == MSR_PASS_SWITCHED;
 }
 
+void msr_policy_bitmap_open(uint8_t *bitmap, uint32_t msr, bool write)
+{
+	uint32_t bit;
+
+	if (!bitmap_bit(msr, &bit))
+		return;
+	if (write)
+		bit += 2 * BITMAP_PART_MSRS;
+	bitmap[bit / 8] &= (uint8_t) ~(1u << bit % 8);
+}
+
 void msr_policy_bitmap_make(uint8_t *bitmap, const struct vcpu_model *model, uint32_t instructions)
 {
 	__builtin_memset(bitmap, 0xff, MSR_POLICY_BITMAP_BYTES);
 	for (unsigned i = 0; i < RULE_COUNT; i++) {
-		uint32_t read, write;
-
-		if (!msr_policy_has(&rules[i], model, instructions) || !bitmap_bit(rules[i].msr, &read))
+		if (!msr_policy_has(&rules[i], model, instructions))
 			continue;
-		write = read + 2 * BITMAP_PART_MSRS;
 		if (passes(rules[i].read))
-			bitmap[read / 8] &= (uint8_t) ~(1u << read % 8);
+			msr_policy_bitmap_open(bitmap, rules[i].msr, false);
 		if (passes(rules[i].write))
-			bitmap[write / 8] &= (uint8_t) ~(1u << write % 8);
+			msr_policy_bitmap_open(bitmap, rules[i].msr, true);
 	}
 }
 

@@ -59,6 +59,9 @@ uint64_t msr_policy_spec_ctrl_mask(const struct vcpu_model *model);
 #define MSR_POLICY_BITMAP_BYTES 4096
 void msr_policy_bitmap_make(uint8_t *bitmap, const struct vcpu_model *model, uint32_t instructions);
 
+/* Reads, or writes, of msr no longer exit under it. msr: 0-0x1fff or 0xc0000000-0xc0001fff. */
+void msr_policy_bitmap_open(uint8_t *bitmap, uint32_t msr, bool write);
+
 /* An access to a bitmap of that form exits: for tests and for dumps. */
 bool msr_policy_bitmap_exits(const uint8_t *bitmap, uint32_t msr, bool write);
 

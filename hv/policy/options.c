@@ -16,6 +16,7 @@ enum option {
 	OPTION_TRACE_ROWS,
 	OPTION_CONSOLE,
 	OPTION_MAXCPUS,
+	OPTION_APICV,
 	OPTION_COUNT
 };
 
@@ -26,6 +27,7 @@ static const char *const NAMES[OPTION_COUNT - KNOB_COUNT] = {
 	[OPTION_TRACE_ROWS - KNOB_COUNT] = "trace_rows",
 	[OPTION_CONSOLE - KNOB_COUNT] = "console",
 	[OPTION_MAXCPUS - KNOB_COUNT] = "maxcpus",
+	[OPTION_APICV - KNOB_COUNT] = "apicv",
 };
 
 static bool find_option(const char *name, size_t length, unsigned *out)
@@ -115,6 +117,19 @@ static const char *take_console(uint32_t *console, struct text_word list)
 	return NULL;
 }
 
+static const char *take_apicv(enum apicv_level *out, struct text_word value)
+{
+	if (text_is("auto", value.text, value.length))
+		*out = APICV_FULL;
+	else if (text_is("tpr", value.text, value.length))
+		*out = APICV_TPR;
+	else if (text_is("off", value.text, value.length))
+		*out = APICV_OFF;
+	else
+		return "not one of auto, tpr, off";
+	return NULL;
+}
+
 static const char *take_value(struct options *out, unsigned option, struct text_word value)
 {
 	switch (option) {
@@ -131,6 +146,8 @@ static const char *take_value(struct options *out, unsigned option, struct text_
 		return take_console(&out->console, value);
 	case OPTION_MAXCPUS:
 		return take_number(&out->maxcpus, 1, MAXCPUS_MAX, value, "not a number from 1 to 64");
+	case OPTION_APICV:
+		return take_apicv(&out->apicv, value);
 	default:
 		return take_knob(&out->knobs, (enum knob)option, value);
 	}
@@ -165,6 +182,7 @@ void options_parse(struct options *out, const char *line)
 		.trace_rows = TRACE_ROWS_DEFAULT,
 		.console = CONSOLE_COM1 | CONSOLE_SCREEN,
 		.maxcpus = UINT32_MAX,
+		.apicv = APICV_FULL,
 	};
 	while (text_next_word(&line, &word)) {
 		const char *reason = take_word(out, &seen, word);

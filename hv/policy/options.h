@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/policy/apicv.h"
 #include "hv/policy/cpu_caps.h"
 #include "hv/policy/knob.h"
 
@@ -24,6 +25,7 @@ struct options {
 	uint32_t trace_rows;        /* rows for each pCPU */
 	uint32_t console;           /* enum console_device */
 	uint32_t maxcpus;           /* UINT32_MAX: all */
+	enum apicv_level apicv;     /* at most */
 	uint32_t error_count;       /* may exceed OPTIONS_ERRORS_MAX: the rest is not kept */
 	struct option_error errors[OPTIONS_ERRORS_MAX];
 };

@@ -104,7 +104,7 @@ static uint32_t may_be_one(uint64_t raw)
 	return (uint32_t)(raw >> 32);
 }
 
-const char *vmx_ctl_make(struct vmx_config *out, const struct vmx_raw *raw)
+const char *vmx_ctl_make(struct vmx_config *out, const struct vmx_raw *raw, enum apicv_level apicv_limit)
 {
 	const uint64_t allowed[WORD_COUNT] = {
 		[WORD_PIN] = may_be_one(raw->pin),
@@ -130,6 +130,10 @@ const char *vmx_ctl_make(struct vmx_config *out, const struct vmx_raw *raw)
 	config.revision = (uint32_t)(raw->basic & VMX_BASIC_REVISION_MASK);
 	config.pin = fixed_ones(raw->pin) | required_bits(WORD_PIN);
 	config.processor = fixed_ones(raw->processor) | required_bits(WORD_PROCESSOR);
+	config.apicv = apicv_level_of(may_be_one(raw->processor), may_be_one(raw->secondary), apicv_limit);
+	if (config.apicv != APICV_OFF)
+		config.processor = fixed_ones(raw->processor) | CPU_USE_TPR_SHADOW |
+				   (config.processor & ~(CPU_CR8_LOAD_EXITING | CPU_CR8_STORE_EXITING));
 	config.secondary = fixed_ones(raw->secondary) | required_bits(WORD_SECONDARY) | secondary_optional;
 	config.exit = fixed_ones(raw->exit) | required_bits(WORD_EXIT);
 	config.entry = (fixed_ones(raw->entry) | required_bits(WORD_ENTRY)) & ~ENTRYCTL_GUEST_64;
@@ -155,5 +159,5 @@ bool vmx_ctl_equal(const struct vmx_config *a, const struct vmx_config *b)
 	       a->cr0_fixed0 == b->cr0_fixed0 && a->cr0_fixed1 == b->cr0_fixed1 && a->cr4_fixed0 == b->cr4_fixed0 &&
 	       a->cr4_fixed1 == b->cr4_fixed1 && a->timer_shift == b->timer_shift && a->ept_2m == b->ept_2m &&
 	       a->ept_1g == b->ept_1g && a->rdtscp == b->rdtscp && a->invpcid == b->invpcid &&
-	       a->pause_loop == b->pause_loop && a->xsaves == b->xsaves;
+	       a->pause_loop == b->pause_loop && a->xsaves == b->xsaves && a->apicv == b->apicv;
 }

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/policy/apicv.h"
+
 /* The raw capability MSRs of one pCPU (SDM vol. 3D, "VMX Capability Reporting Facility"). */
 struct vmx_raw {
 	uint64_t basic, misc, ept_vpid;
@@ -22,10 +24,12 @@ struct vmx_config {
 	bool ept_2m, ept_1g;
 	bool rdtscp, invpcid, xsaves; /* offered to guests */
 	bool pause_loop;              /* exits where a guest spins with PAUSE */
+	enum apicv_level apicv;       /* the controls of its modes: apicv_controls() */
 };
 
-/* Decides all controls. NULL, or what is missing and why it is needed, in words; *out is untouched then. */
-const char *vmx_ctl_make(struct vmx_config *out, const struct vmx_raw *raw);
+/* Decides all controls; of interrupt virtualisation no more than apicv_limit. NULL, or what is missing and why it is
+ * needed, in words; *out is untouched then. */
+const char *vmx_ctl_make(struct vmx_config *out, const struct vmx_raw *raw, enum apicv_level apicv_limit);
 
 /* The same configuration for two pCPUs: what both can do. */
 bool vmx_ctl_equal(const struct vmx_config *a, const struct vmx_config *b);

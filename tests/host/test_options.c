@@ -16,8 +16,8 @@ static const struct sample {
 	const char *name;
 	const char *value;
 } SAMPLES[] = {
-	{"arch_capabilities", "0x1f"}, {"setcpuid", "md_clear"}, {"clearcpuid", "rtm"},
-	{"trace_rows", "128"},         {"console", "com1"},      {"maxcpus", "2"},
+	{"arch_capabilities", "0x1f"}, {"setcpuid", "md_clear"}, {"clearcpuid", "rtm"}, {"trace_rows", "128"},
+	{"console", "com1"},           {"maxcpus", "2"},         {"apicv", "tpr"},
 };
 
 #define SAMPLE_COUNT (sizeof(SAMPLES) / sizeof(SAMPLES[0]))
@@ -46,6 +46,7 @@ static void assert_same_settings(const struct options *a, const struct options *
 	assert_int_equal(a->trace_rows, b->trace_rows);
 	assert_int_equal(a->console, b->console);
 	assert_int_equal(a->maxcpus, b->maxcpus);
+	assert_int_equal(a->apicv, b->apicv);
 }
 
 /* The word alone is one error with this reason (unless NULL: any) and changes nothing, and does not keep its neighbours
@@ -90,6 +91,7 @@ static void nothing_said_gives_the_defaults(void **state)
 		assert_int_equal(o.trace_rows, 65536);
 		assert_int_equal(o.console, CONSOLE_COM1 | CONSOLE_SCREEN);
 		assert_int_equal(o.maxcpus, UINT32_MAX);
+		assert_int_equal(o.apicv, APICV_FULL);
 		assert_false(o.assumed.has_arch_capabilities);
 		assert_int_equal(o.assumed.set, 0);
 		assert_int_equal(o.assumed.clear, 0);
@@ -371,6 +373,17 @@ static void numbers_keep_to_their_range(void **state)
 	assert_refused("maxcpus=4294967298", NULL);
 }
 
+static void apicv_is_a_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("apicv=auto").apicv, APICV_FULL);
+	assert_int_equal(parse("apicv=tpr").apicv, APICV_TPR);
+	assert_int_equal(parse("apicv=off").apicv, APICV_OFF);
+	assert_int_equal(parse("apicv=off").error_count, 0);
+	assert_refused("apicv=full", "not one of auto, tpr, off");
+	assert_refused("apicv=", "not one of auto, tpr, off");
+}
+
 static void console_is_a_list(void **state)
 {
 	(void)state;
@@ -448,6 +461,7 @@ int main(void)
 		cmocka_unit_test(every_feature_set_is_taken),
 		cmocka_unit_test(bad_feature_lists_are_refused),
 		cmocka_unit_test(numbers_keep_to_their_range),
+		cmocka_unit_test(apicv_is_a_limit),
 		cmocka_unit_test(console_is_a_list),
 		cmocka_unit_test(long_words_are_cut_off),
 		cmocka_unit_test(errors_are_counted_beyond_what_is_kept),

@@ -73,7 +73,7 @@ static void a_capable_cpu_gets_every_needed_control(void **state)
 	struct vmx_config config;
 
 	(void)state;
-	assert_null(vmx_ctl_make(&config, &raw));
+	assert_null(vmx_ctl_make(&config, &raw, APICV_OFF));
 	assert_int_equal(config.revision, REVISION);
 	assert_int_equal(config.timer_shift, 5);
 	assert_int_equal(config.pin, WORDS[0].needed);
@@ -103,7 +103,7 @@ static void each_needed_ability_is_missed_and_no_other(void **state)
 			memset(&config, 0xa5, sizeof(config));
 			untouched = config;
 			*word_of(&raw, &WORDS[w]) &= ~(1ull << (first + bit));
-			missing = vmx_ctl_make(&config, &raw);
+			missing = vmx_ctl_make(&config, &raw, APICV_OFF);
 			if (WORDS[w].needed >> bit & 1) {
 				assert_non_null(missing);
 				assert_true(strlen(missing) > 10);
@@ -124,10 +124,37 @@ static void what_the_cpu_insists_on_is_in_the_configuration(void **state)
 	raw.pin |= 0x16;
 	raw.exit |= 0x36dfb;
 	raw.entry |= 0x11fb;
-	assert_null(vmx_ctl_make(&config, &raw));
+	assert_null(vmx_ctl_make(&config, &raw, APICV_OFF));
 	assert_int_equal(config.pin & 0x16, 0x16);
 	assert_int_equal(config.exit & 0x36dfb, 0x36dfb);
 	assert_int_equal(config.entry & 0x11fb, 0x11fb);
+}
+
+/* TPR shadow takes the place of the exits for CR8, where the CPU has it and the limit allows; never of those that the
+ * CPU insists on. The secondary controls come later, with the mode. */
+static void tpr_shadow_or_cr8_exits(void **state)
+{
+	const uint32_t cr8 = CPU_CR8_LOAD_EXITING | CPU_CR8_STORE_EXITING;
+
+	(void)state;
+	for (unsigned limit = APICV_OFF; limit <= APICV_FULL; limit++) {
+		struct vmx_raw raw = capable();
+		struct vmx_config config, without;
+
+		assert_null(vmx_ctl_make(&without, &raw, APICV_OFF));
+		assert_null(vmx_ctl_make(&config, &raw, limit));
+		assert_int_equal(config.apicv, limit);
+		assert_int_equal(config.processor & (CPU_USE_TPR_SHADOW | cr8),
+				 limit == APICV_OFF ? cr8 : CPU_USE_TPR_SHADOW);
+		assert_int_equal(config.secondary, without.secondary);
+		raw.processor |= CPU_CR8_LOAD_EXITING;
+		assert_null(vmx_ctl_make(&config, &raw, limit));
+		assert_true(config.processor & CPU_CR8_LOAD_EXITING);
+		raw.processor &= ~((uint64_t)CPU_USE_TPR_SHADOW << HALF);
+		assert_null(vmx_ctl_make(&config, &raw, limit));
+		assert_int_equal(config.apicv, APICV_OFF);
+		assert_int_equal(config.processor & (CPU_USE_TPR_SHADOW | cr8), cr8);
+	}
 }
 
 /* A CPU without the TRUE controls makes each CR3 access of a guest an exit. */
@@ -141,7 +168,7 @@ static void forced_cr3_exits_are_refused(void **state)
 		struct vmx_config config;
 
 		raw.processor |= forced[i];
-		assert_non_null(vmx_ctl_make(&config, &raw));
+		assert_non_null(vmx_ctl_make(&config, &raw, APICV_OFF));
 	}
 }
 
@@ -152,7 +179,7 @@ static void equal_means_the_same_in_every_field(void **state)
 
 	(void)state;
 	memset(&a, 0, sizeof(a));
-	assert_null(vmx_ctl_make(&a, &raw));
+	assert_null(vmx_ctl_make(&a, &raw, APICV_OFF));
 	assert_true(vmx_ctl_equal(&a, &a));
 #define DIFFERS(field)             \
 	b = a;                     \
@@ -175,6 +202,7 @@ static void equal_means_the_same_in_every_field(void **state)
 	DIFFERS(invpcid);
 	DIFFERS(pause_loop);
 	DIFFERS(xsaves);
+	DIFFERS(apicv);
 #undef DIFFERS
 }
 
@@ -184,6 +212,7 @@ int main(void)
 		cmocka_unit_test(a_capable_cpu_gets_every_needed_control),
 		cmocka_unit_test(each_needed_ability_is_missed_and_no_other),
 		cmocka_unit_test(what_the_cpu_insists_on_is_in_the_configuration),
+		cmocka_unit_test(tpr_shadow_or_cr8_exits),
 		cmocka_unit_test(forced_cr3_exits_are_refused),
 		cmocka_unit_test(equal_means_the_same_in_every_field),
 	};
