@@ -8,11 +8,7 @@
 #include "arch/defs/apic.h"
 
 /* SDM vol. 3A, "Local APIC Register Address Map", "Interrupt Command Register (ICR)". */
-#define APIC_TPR              0x080u
-#define APIC_LDR              0x0d0u
-#define APIC_DFR              0x0e0u
 #define APIC_DFR_FLAT         0xffffffffu
-#define APIC_SELF_IPI         0x3f0u /* x2APIC mode only */
 #define APIC_ICR_LOGICAL      (1u << 11)
 #define APIC_ICR_TO_SELF      (1u << 18)
 #define APIC_ICR_TO_ALL       (2u << 18)
