@@ -42,8 +42,8 @@ static const struct command COMMANDS[] = {
 	{"get", "get [KNOB]", "the knobs, what they come to here and why", 0, 1, command_get},
 	{"set", "set KNOB VALUE [force]", "changes a knob on all pcpus", 2, 3, command_set},
 	{"cpus", "cpus", "the physical cpus and what they run", 0, 0, command_cpus},
-	{"vm", "vm list | vm show|start|pause|resume|stop|reset NAME | vm set NAME KEY=VALUE", "the virtual machines",
-	 1, UINT_MAX, command_vm},
+	{"vm", "vm list | vm show|start|pause|resume|stop|reset NAME | vm set NAME KEY=VALUE | vm type NAME [TEXT]",
+	 "the virtual machines", 1, UINT_MAX, command_vm},
 	{"stats", "stats [NAME]", "counts of each vcpu since its vm's start", 0, 1, command_stats},
 	{"trace", "trace N", "the last N vm entries and knob changes", 1, 1, command_trace},
 	{"audit", "audit", "whether every vm entry kept the rules", 0, 0, command_audit},
@@ -89,6 +89,21 @@ bool command_number(const struct text_word *word, uint64_t first, uint64_t last,
 	}
 	*out = number;
 	return true;
+}
+
+struct text_word command_rest(const struct text_word *word)
+{
+	struct text_word rest = {word->text, text_length(word->text)};
+
+	while (rest.length > 0 && (rest.text[rest.length - 1] == ' ' || rest.text[rest.length - 1] == '\t'))
+		rest.length--;
+	if (word->text[-1] != '"')
+		return rest;
+	if (rest.length > 0 && rest.text[rest.length - 1] == '"')
+		rest.length--;
+	else
+		rest = (struct text_word){rest.text - 1, rest.length + 1};
+	return rest;
 }
 
 void command_list_add(char *list, unsigned size, const char *item, const char *separator)
@@ -177,22 +192,6 @@ enum command_status command_trace(const struct command_line *line)
 
 /* ---- wait ---- */
 
-/* The rest of the line from this word on; double quotes around all of it are not part of it. */
-static struct text_word rest_of_line(const struct text_word *word)
-{
-	struct text_word rest = {word->text, text_length(word->text)};
-
-	while (rest.length > 0 && (rest.text[rest.length - 1] == ' ' || rest.text[rest.length - 1] == '\t'))
-		rest.length--;
-	if (word->text[-1] != '"')
-		return rest;
-	if (rest.length > 0 && rest.text[rest.length - 1] == '"')
-		rest.length--;
-	else
-		rest = (struct text_word){rest.text - 1, rest.length + 1};
-	return rest;
-}
-
 enum command_status command_wait(const struct command_line *line)
 {
 	uint64_t seconds;
@@ -204,7 +203,7 @@ enum command_status command_wait(const struct command_line *line)
 		return COMMAND_FAILED;
 	waiting.vm = NULL;
 	if (line->count > 2) {
-		const struct text_word text = rest_of_line(&line->words[2]);
+		const struct text_word text = command_rest(&line->words[2]);
 
 		if (text.length == 0)
 			return command_usage_fail("wait SECONDS [NAME TEXT]");

@@ -62,6 +62,9 @@ struct vm *command_vm_named(const struct text_word *word);
 /* The number that a word is. False, with the reason set, if it is none from first to last; *out is untouched then. */
 bool command_number(const struct text_word *word, uint64_t first, uint64_t last, uint64_t *out);
 
+/* The rest of the line from this word on; double quotes around all of it are not part of it. */
+struct text_word command_rest(const struct text_word *word);
+
 /* The words are more or fewer than the command takes: sets the reason and returns COMMAND_FAILED. */
 enum command_status command_usage_fail(const char *usage);
 

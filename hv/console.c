@@ -403,6 +403,15 @@ static bool show_unfinished_lines(void)
 	return shown;
 }
 
+static bool pump_typed(void)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < vm_count; i++)
+		any |= vm_console_pump(&vms[i]);
+	return any;
+}
+
 static bool go_on_with_command(void)
 {
 	bool busy = false;
@@ -426,6 +435,7 @@ bool console_poll(void)
 	bool busy = receive();
 
 	busy |= show_unfinished_lines();
+	busy |= pump_typed();
 	busy |= command_pending ? go_on_with_command() : take_typed();
 	return send_some() || busy;
 }

@@ -5,6 +5,7 @@
 #include "arch/tsc.h"
 #include "hv/console.h"
 #include "hv/pages.h"
+#include "hv/platform.h"
 #include "hv/policy/text.h"
 #include "hv/vm.h"
 
@@ -25,6 +26,7 @@ bool vm_console_start(struct vm *vm)
 	c->line_length = 0;
 	c->log_head = c->shown = c->mark = c->search = 0;
 	lock_release(&c->lock);
+	c->typed_head = c->typed_tail = 0;
 	return true;
 }
 
@@ -120,4 +122,29 @@ bool vm_console_printed(struct vm *vm, const char *text, uint32_t length, bool *
 		c->search = c->shown;
 	lock_release(&c->lock);
 	return found;
+}
+
+bool vm_console_type(struct vm *vm, const char *text, uint32_t length)
+{
+	struct vm_console *c = &vm->console;
+
+	if (length > VM_CONSOLE_TYPED_MAX - (c->typed_head - c->typed_tail))
+		return false;
+	for (uint32_t i = 0; i < length; i++)
+		c->typed[c->typed_head++ % VM_CONSOLE_TYPED_MAX] = (uint8_t)text[i];
+	return true;
+}
+
+bool vm_console_pump(struct vm *vm)
+{
+	struct vm_console *c = &vm->console;
+	bool any = false;
+
+	if (atomic_load_explicit(&vm->state, memory_order_acquire) != VM_RUNNING)
+		return false;
+	while (c->typed_tail != c->typed_head && platform_receive(vm, c->typed[c->typed_tail % VM_CONSOLE_TYPED_MAX])) {
+		c->typed_tail++;
+		any = true;
+	}
+	return any;
 }

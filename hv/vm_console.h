@@ -1,5 +1,5 @@
-/* A VM's serial port as the host sees it: what the guest has printed. Lines go to the console as `NAME| text`; the last
- * 64 KiB are kept for `wait`. */
+/* A VM's serial port as the host sees it: what the guest has printed, and what was typed for it. Lines go to the
+ * console as `NAME| text`; the last 64 KiB are kept for `wait`. */
 #ifndef HV_VM_CONSOLE_H
 #define HV_VM_CONSOLE_H
 
@@ -10,9 +10,10 @@
 
 #define VM_CONSOLE_LINE_MAX  1024
 #define VM_CONSOLE_LOG_BYTES 65536
+#define VM_CONSOLE_TYPED_MAX 4096 /* a power of two */
 
 struct vm_console {
-	struct lock lock; /* over all that follows */
+	struct lock lock; /* over all that follows but what is typed */
 	uint32_t line_length;
 	uint64_t line_tsc; /* when the unfinished line got its last byte */
 	/* Bytes of the log since the VM's start. */
@@ -22,6 +23,9 @@ struct vm_console {
 	uint64_t search;   /* vm_console_printed() goes on from here; at first mark */
 	char line[VM_CONSOLE_LINE_MAX];
 	char *log; /* a ring of VM_CONSOLE_LOG_BYTES; NULL until the first start */
+	/* Of pCPU 0 alone: bytes ever typed, and those that the guest's port has taken. */
+	uint32_t typed_head, typed_tail;
+	uint8_t typed[VM_CONSOLE_TYPED_MAX];
 };
 
 struct vm;
@@ -46,5 +50,12 @@ void vm_console_seek(struct vm *vm);
 /* Text stands on one of those lines. Lines are looked at once: until the next vm_console_seek(), ask for the same text.
  * *looked is set if there were lines to look at. */
 bool vm_console_printed(struct vm *vm, const char *text, uint32_t length, bool *looked);
+
+/* Bytes are typed for the guest, and wait until its port takes them. False: there is no room for all of them, and none
+ * is kept. pCPU 0, as the next one. */
+bool vm_console_type(struct vm *vm, const char *text, uint32_t length);
+
+/* Hands the guest what its port takes now. True: there was some. */
+bool vm_console_pump(struct vm *vm);
 
 #endif
