@@ -19,6 +19,7 @@
 #define LCR_8N1     0x03
 #define LCR_DLAB    0x80
 #define MCR_DTR_RTS 0x03
+#define LSR_DR      0x01
 #define LSR_THRE    0x20
 
 static void init(void)
@@ -32,13 +33,26 @@ static void init(void)
 	outb(MCR, MCR_DTR_RTS);
 }
 
-void serial_put(char c)
+static void init_once(void)
 {
 	static bool ready;
 
 	if (!ready)
 		init();
 	ready = true;
+}
+
+char serial_get(void)
+{
+	init_once();
+	while (!(inb(LSR) & LSR_DR))
+		cpu_pause();
+	return (char)inb(DATA);
+}
+
+void serial_put(char c)
+{
+	init_once();
 	while (!(inb(LSR) & LSR_THRE))
 		cpu_pause();
 	outb(DATA, (uint8_t)c);

@@ -4,4 +4,7 @@
 
 void serial_put(char c);
 
+/* Waits for a character. */
+char serial_get(void);
+
 #endif

@@ -44,3 +44,8 @@ def lives(count, seed, *names):
     for name, is_now in state.items():
         if is_now != "running":
             yield f"vm {'start' if is_now == 'off' else 'resume'} {name}"
+
+
+def repeat(count, *words):
+    """The same line again and again."""
+    yield from [" ".join(words)] * int(count)
