@@ -22,11 +22,12 @@ struct command {
 };
 
 static char reason[REASON_BYTES];
+static command_poll_fn *pending;
 static enum { GO_ON, REBOOT, POWER_OFF } asked_for;
 static struct {
 	uint64_t start, ticks;
 	struct vm *vm; /* NULL: only the time counts */
-	char text[CONSOLE_LINE_MAX + 1];
+	char text[COMMAND_LINE_MAX + 1];
 	uint32_t text_length;
 } waiting;
 
@@ -42,7 +43,9 @@ static const struct command COMMANDS[] = {
 	{"get", "get [KNOB]", "the knobs, what they come to here and why", 0, 1, command_get},
 	{"set", "set KNOB VALUE [force]", "changes a knob on all pcpus", 2, 3, command_set},
 	{"cpus", "cpus", "the physical cpus and what they run", 0, 0, command_cpus},
-	{"vm", "vm list | vm show|start|pause|resume|stop|reset NAME | vm set NAME KEY=VALUE | vm type NAME [TEXT]",
+	{"vm",
+	 "vm list | vm show|start|pause|resume|stop|reset NAME | vm set NAME KEY=VALUE | vm console|log NAME | vm type "
+	 "NAME [TEXT]",
 	 "the virtual machines", 1, UINT_MAX, command_vm},
 	{"stats", "stats [NAME]", "counts of each vcpu since its vm's start", 0, 1, command_stats},
 	{"trace", "trace N", "the last N vm entries and knob changes", 1, 1, command_trace},
@@ -159,6 +162,19 @@ enum command_status commands_run(const char *line)
 	return command->run(&parsed);
 }
 
+enum command_status command_pend(command_poll_fn *poll)
+{
+	bool busy = false;
+
+	pending = poll;
+	return poll(false, &busy);
+}
+
+enum command_status commands_poll(bool interrupt, bool *busy)
+{
+	return pending(interrupt, busy);
+}
+
 /* ---- help, trace ---- */
 
 static void help_row(const struct command *command)
@@ -192,10 +208,20 @@ enum command_status command_trace(const struct command_line *line)
 
 /* ---- wait ---- */
 
+static enum command_status wait_poll(bool interrupt, bool *busy)
+{
+	if (interrupt)
+		return command_fail("interrupted");
+	if (waiting.vm != NULL && vm_console_printed(waiting.vm, waiting.text, waiting.text_length, busy))
+		return COMMAND_OK;
+	if (rdtsc() - waiting.start < waiting.ticks)
+		return COMMAND_PENDING;
+	return waiting.vm != NULL ? command_fail("timeout") : COMMAND_OK;
+}
+
 enum command_status command_wait(const struct command_line *line)
 {
 	uint64_t seconds;
-	bool looked = false;
 
 	if (line->count == 2)
 		return command_usage_fail("wait SECONDS [NAME TEXT]");
@@ -216,23 +242,7 @@ enum command_status command_wait(const struct command_line *line)
 	}
 	waiting.start = rdtsc();
 	waiting.ticks = seconds * tsc_hz();
-	return command_wait_poll(false, &looked);
-}
-
-enum command_status command_wait_poll(bool interrupt, bool *busy)
-{
-	if (interrupt)
-		return command_fail("interrupted");
-	if (waiting.vm != NULL && vm_console_printed(waiting.vm, waiting.text, waiting.text_length, busy))
-		return COMMAND_OK;
-	if (rdtsc() - waiting.start < waiting.ticks)
-		return COMMAND_PENDING;
-	return waiting.vm != NULL ? command_fail("timeout") : COMMAND_OK;
-}
-
-enum command_status commands_poll(bool interrupt, bool *busy)
-{
-	return command_wait_poll(interrupt, busy);
+	return command_pend(wait_poll);
 }
 
 /* ---- the end ---- */

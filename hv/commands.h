@@ -7,6 +7,7 @@
 
 #include "hv/policy/text.h"
 
+#define COMMAND_LINE_MAX  256 /* characters */
 #define COMMAND_WORDS_MAX 8
 
 struct command_line {
@@ -34,6 +35,11 @@ void commands_finish(void);
 /* The reason for the last COMMAND_FAILED. */
 const char *command_error(void);
 
+/* For the commands themselves: poll goes on with this one, each time until it does not return COMMAND_PENDING. Returns
+ * what poll returns at once. */
+typedef enum command_status command_poll_fn(bool interrupt, bool *busy);
+enum command_status command_pend(command_poll_fn *poll);
+
 /* For the commands themselves: sets the reason and returns COMMAND_FAILED. */
 enum command_status command_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -48,12 +54,14 @@ enum command_status command_cpus(const struct command_line *line);
 enum command_status command_get(const struct command_line *line);
 enum command_status command_set(const struct command_line *line);
 enum command_status command_vm(const struct command_line *line);
+enum command_status command_vm_type(const struct command_line *line);
+enum command_status command_vm_console(const struct command_line *line);
+enum command_status command_vm_log(const struct command_line *line);
 enum command_status command_stats(const struct command_line *line);
 enum command_status command_trace(const struct command_line *line);
 enum command_status command_audit(const struct command_line *line);
 enum command_status command_provoke(const struct command_line *line);
 enum command_status command_wait(const struct command_line *line);
-enum command_status command_wait_poll(bool interrupt, bool *busy);
 
 /* The VM that a word names; NULL, with the reason set, if there is none. */
 struct vm;

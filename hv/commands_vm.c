@@ -1,4 +1,4 @@
-/* vm list, show, start, pause, resume, stop, reset, set, type. */
+/* vm list, show, start, pause, resume, stop, reset, set; vm type, console and log are in commands_serial.c. */
 #include "hv/commands.h"
 #include "hv/console.h"
 #include "hv/vm.h"
@@ -87,43 +87,6 @@ static enum command_status set(const struct command_line *line)
 	return COMMAND_OK;
 }
 
-static bool may_be_typed_to(const struct vm *vm)
-{
-	const enum vm_state state = (enum vm_state)atomic_load_explicit(&vm->state, memory_order_acquire);
-
-	if (state == VM_OFF)
-		command_fail("%s: it is off: use `vm start`", vm->cfg.name);
-	else if (state == VM_CRASHED)
-		command_fail("%s: it has crashed: use `vm reset`", vm->cfg.name);
-	return state == VM_RUNNING || state == VM_PAUSED;
-}
-
-/* The rest of the line and Enter; without TEXT, Enter alone. */
-static enum command_status type(const struct command_line *line)
-{
-	char text[CONSOLE_LINE_MAX + sizeof("\r")] = "";
-
-	if (line->count < 2)
-		return command_usage_fail("vm type NAME [TEXT]");
-
-	struct vm *vm = command_vm_named(&line->words[1]);
-
-	if (vm == NULL || !may_be_typed_to(vm))
-		return COMMAND_FAILED;
-	if (line->count > 2) {
-		const struct text_word rest = command_rest(&line->words[2]);
-
-		text_copy(text, sizeof(text), rest.text, rest.length);
-	}
-
-	const size_t length = text_length(text);
-
-	text[length] = '\r';
-	if (!vm_console_type(vm, text, (uint32_t)length + 1))
-		return command_fail("%s: it has not read what was typed before; try again later", vm->cfg.name);
-	return COMMAND_OK;
-}
-
 enum command_status command_vm(const struct command_line *line)
 {
 	const struct text_word *what = &line->words[0];
@@ -141,7 +104,11 @@ enum command_status command_vm(const struct command_line *line)
 	if (text_is("set", what->text, what->length))
 		return set(line);
 	if (text_is("type", what->text, what->length))
-		return type(line);
+		return command_vm_type(line);
+	if (text_is("console", what->text, what->length))
+		return command_vm_console(line);
+	if (text_is("log", what->text, what->length))
+		return command_vm_log(line);
 	for (unsigned i = 0; i < ACTION_COUNT; i++)
 		if (text_is(ACTIONS[i].name, what->text, what->length))
 			return act(i, line);

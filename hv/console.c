@@ -6,44 +6,29 @@
 #include "arch/cpu.h"
 #include "arch/serial.h"
 #include "arch/tsc.h"
-#include "hv/commands.h"
 #include "hv/lock.h"
-#include "hv/policy/line_editor.h"
 #include "hv/policy/text.h"
-#include "hv/vm.h"
 
-#define OUTPUT_BYTES      32768u /* a power of two */
-#define INPUT_COUNT       1024u  /* a power of two */
-#define FORMATTED_BYTES   512
-#define RECEIVE_AT_ONCE   (2 * SERIAL_FIFO_BYTES)
-#define LAST_BYTE_US      10000 /* until the UART, or an emulator's, has passed on what it took */
-#define LINE_CHECKS_A_SEC 16    /* how often unfinished lines of guests are looked at */
+#define OUTPUT_BYTES    32768u /* a power of two */
+#define TAIL_BYTES      2048
+#define FORMATTED_BYTES 512
+#define LAST_BYTE_US    10000 /* until the UART, or an emulator's, has passed on what it took */
 
-#define PROMPT     "sluice> "
-#define ERASE_LINE "\r\x1b[K" /* to the line's start, and erase from there (ECMA-48, "EL") */
-#define CTRL_C     0x03
-#define DELETE     0x7f
-
-_Static_assert(CONSOLE_LINE_MAX == LINE_EDITOR_MAX, "the editor holds the limit");
+#define ERASE_LINE      "\r\x1b[K" /* to the line's start, and erase from there (ECMA-48, "EL") */
+#define ERASE_CHARACTER "\b \b"
+#define BELL            '\a'
+#define DELETE          0x7f
 
 enum device { DEVICE_UNKNOWN, DEVICE_SERIAL, DEVICE_NONE };
 
-/* What is shared: any pCPU prints, pCPU 0 sends and edits. */
+/* Any pCPU prints; pCPU 0 sends and receives. */
 static struct lock lock;
 static _Atomic bool seized; /* a panic owns it all */
 static enum device device;
 static char output[OUTPUT_BYTES];
 static uint32_t output_head, output_tail; /* bytes ever put in and taken out */
-static bool prompt_shown;                 /* prompt and partial input stand at the end of the output */
-static struct line_editor editor;
-
-/* What belongs to pCPU 0 alone. */
-#define INPUT_LOST 0x100 /* in place of a byte: here some are missing */
-static uint16_t input[INPUT_COUNT];
-static uint32_t input_head, input_tail;
-static bool command_pending;
-static bool interrupted; /* Ctrl-C was typed while a command was pending */
-static uint64_t lines_checked_tsc;
+static char tail[TAIL_BYTES];
+static uint32_t tail_length; /* what is more than TAIL_BYTES is not kept */
 
 static void acquire(void)
 {
@@ -105,24 +90,34 @@ static void put_string(const char *text)
 		put(*text++);
 }
 
-static void put_prompt(void)
-{
-	put_string(PROMPT);
-	put_bytes(editor.text, line_editor_kept(&editor));
-	prompt_shown = true;
-}
-
+/* The unfinished line makes way; one that is too long to be shown again is broken. */
 static void line_begin(void)
 {
-	if (prompt_shown)
+	if (tail_length > TAIL_BYTES) {
+		put_string("\r\n");
+		tail_length = 0;
+	} else if (tail_length != 0) {
 		put_string(ERASE_LINE);
+	}
 }
 
 static void line_end(void)
 {
 	put_string("\r\n");
-	if (prompt_shown)
-		put_prompt();
+	put_bytes(tail, tail_length);
+}
+
+static void tail_add(char character)
+{
+	put(character);
+	if (character == '\n') {
+		tail_length = 0;
+		return;
+	}
+	if (tail_length < TAIL_BYTES)
+		tail[tail_length] = character;
+	if (tail_length <= TAIL_BYTES)
+		tail_length++;
 }
 
 /* Caret notation, so that a guest can neither move the cursor nor forge lines. */
@@ -207,178 +202,57 @@ void console_seize(void)
 	if (device == DEVICE_UNKNOWN)
 		console_init();
 	line_begin();
-	prompt_shown = false;
+	tail_length = 0;
 }
 
-void console_start(void)
+/* ---- the unfinished line ---- */
+
+void console_tail(const char *bytes, uint32_t length)
 {
 	acquire();
-	put_prompt();
+	for (uint32_t i = 0; i < length; i++)
+		tail_add(bytes[i]);
 	release();
 }
 
-/* ---- running commands; pCPU 0 ---- */
-
-static void prompt_again(void)
+void console_tail_shorten(void)
 {
 	acquire();
-	put_prompt();
+	if (tail_length != 0) {
+		put_string(ERASE_CHARACTER);
+		if (tail_length <= TAIL_BYTES)
+			tail_length--;
+	}
 	release();
 }
 
-static void command_answered(enum command_status status)
+void console_tail_wipe(void)
 {
-	command_pending = status == COMMAND_PENDING;
-	if (command_pending)
-		return;
-	if (status == COMMAND_OK) {
-		console_line("ok");
-		commands_finish();
-	} else {
-		console_line("error: %s", command_error());
-	}
-	prompt_again();
+	acquire();
+	line_begin();
+	tail_length = 0;
+	release();
 }
 
-static bool is_blank(const char *line)
+void console_tail_end(void)
 {
-	struct text_word word;
-
-	return !text_next_word(&line, &word);
-}
-
-static void run(const char *line)
-{
-	if (is_blank(line)) {
-		prompt_again();
-		return;
-	}
-	interrupted = false;
-	command_pending = true; /* Ctrl-C is for it */
-	command_answered(commands_run(line));
-}
-
-static void refuse(const char *reason)
-{
-	console_line("error: %s", reason);
-	prompt_again();
-}
-
-/* ---- input; pCPU 0 ---- */
-
-static void put_echo(enum line_event event, char character)
-{
-	switch (event) {
-	case LINE_UNCHANGED:
-		break;
-	case LINE_TYPED:
-		put(character);
-		break;
-	case LINE_ERASED:
-		put_string(LINE_ERASE_ECHO);
-		break;
-	case LINE_EMPTIED:
-		put_string(ERASE_LINE);
-		put_prompt();
-		break;
-	case LINE_CANCELLED:
-		put_string("^C\r\n");
-		put_prompt();
-		break;
-	case LINE_DONE:
-	case LINE_TOO_LONG:
-	case LINE_LOST:
+	acquire();
+	if (tail_length != 0)
 		put_string("\r\n");
-		prompt_shown = false;
-		break;
-	}
-}
-
-/* True: that was the end of a line, and what it asked for has been begun. */
-static bool take_input(uint16_t item)
-{
-	enum line_event event = LINE_UNCHANGED;
-
-	acquire();
-	if (item == INPUT_LOST)
-		line_editor_lost(&editor);
-	else
-		event = line_editor_put(&editor, (uint8_t)item);
-	put_echo(event, (char)item);
+	tail_length = 0;
 	release();
-
-	if (event == LINE_DONE)
-		run(editor.text);
-	else if (event == LINE_TOO_LONG)
-		refuse("line longer than 256 characters");
-	else if (event == LINE_LOST)
-		refuse("characters were lost on the serial line; type it again");
-	return event == LINE_DONE || event == LINE_TOO_LONG || event == LINE_LOST;
 }
 
-/* When there is one place left, it says that what follows is lost. */
-static void input_put(uint16_t item)
+void console_bell(void)
 {
-	const uint32_t used = input_head - input_tail;
-
-	if (used == INPUT_COUNT)
-		return;
-	input[input_head++ % INPUT_COUNT] = used == INPUT_COUNT - 1 ? INPUT_LOST : item;
-}
-
-/* Ctrl-C goes to the command that is pending, and takes what was typed ahead with it. */
-static void receive_byte(uint8_t byte)
-{
-	if (command_pending && byte == CTRL_C) {
-		interrupted = true;
-		input_tail = input_head;
-		return;
-	}
-	input_put(byte);
-}
-
-/* Under the lock, for other pCPUs may be sending, and the overrun flag is in the register that they look at. */
-static bool receive(void)
-{
-	static bool overran; /* what the FIFO held then is not all read yet */
-	int byte = 0;
-	bool any = false;
-
-	if (device != DEVICE_SERIAL)
-		return false;
 	acquire();
-	for (int i = 0; i < RECEIVE_AT_ONCE && byte >= 0; i++) {
-		bool overrun;
-
-		byte = serial_read(&overrun);
-		/* The bytes are missing somewhere behind those that the FIFO holds: every line from here to its end is
-		 * suspect. */
-		if (overrun)
-			input_put(INPUT_LOST);
-		overran |= overrun;
-		if (byte >= 0)
-			receive_byte((uint8_t)byte);
-		if (overran && byte == '\r')
-			input_put(INPUT_LOST);
-		if (overran && byte < 0) {
-			input_put(INPUT_LOST);
-			overran = false;
-		}
-		any |= byte >= 0;
-	}
+	put(BELL);
 	release();
-	return any;
 }
 
-bool console_interrupted(void)
-{
-	receive();
-	return interrupted;
-}
+/* ---- pCPU 0 ---- */
 
-/* ---- pCPU 0, often ---- */
-
-static bool send_some(void)
+bool console_send(void)
 {
 	bool any;
 
@@ -390,57 +264,16 @@ static bool send_some(void)
 	return any;
 }
 
-static bool show_unfinished_lines(void)
+/* Under the lock, for other pCPUs may be sending, and the overrun flag is in the register that they look at. */
+int console_read(bool *overrun)
 {
-	bool shown = false;
-	const uint64_t now = rdtsc();
+	int byte;
 
-	if (now - lines_checked_tsc < tsc_hz() / LINE_CHECKS_A_SEC)
-		return false;
-	lines_checked_tsc = now;
-	for (uint32_t i = 0; i < vm_count; i++)
-		shown |= vm_console_flush(&vms[i], false);
-	return shown;
-}
-
-static bool pump_typed(void)
-{
-	bool any = false;
-
-	for (uint32_t i = 0; i < vm_count; i++)
-		any |= vm_console_pump(&vms[i]);
-	return any;
-}
-
-static bool go_on_with_command(void)
-{
-	bool busy = false;
-
-	command_answered(commands_poll(interrupted, &busy));
-	return busy || !command_pending;
-}
-
-/* At most one line: between two of them bytes are received. */
-static bool take_typed(void)
-{
-	bool any = false;
-
-	for (bool ended = false; !ended && input_tail != input_head; any = true)
-		ended = take_input(input[input_tail++ % INPUT_COUNT]);
-	return any;
-}
-
-bool console_poll(void)
-{
-	bool busy = receive();
-
-	busy |= show_unfinished_lines();
-	busy |= pump_typed();
-	busy |= command_pending ? go_on_with_command() : take_typed();
-	return send_some() || busy;
-}
-
-bool console_wants_poll(void)
-{
-	return command_pending || input_tail != input_head || (device == DEVICE_SERIAL && output_tail != output_head);
+	*overrun = false;
+	if (device != DEVICE_SERIAL)
+		return -1;
+	acquire();
+	byte = serial_read(overrun);
+	release();
+	return byte;
 }

@@ -16,6 +16,7 @@
 #include "hv/log.h"
 #include "hv/pages.h"
 #include "hv/panic.h"
+#include "hv/prompt.h"
 #include "hv/regime.h"
 #include "hv/sched.h"
 #include "hv/state.h"
@@ -94,7 +95,7 @@ static void start(void)
 			 "vm: none is started because of the boot options above: mend them, or use `vm start`");
 	else if (percpus[0].vmx_missing == NULL)
 		vms_boot_start();
-	console_start();
+	prompt_start();
 	sched_loop(&percpus[0]);
 }
 

@@ -4,10 +4,10 @@
 #include "arch/cpu.h"
 #include "arch/tsc.h"
 #include "hv/audit.h"
-#include "hv/console.h"
 #include "hv/exit.h"
 #include "hv/lock.h"
 #include "hv/panic.h"
+#include "hv/prompt.h"
 #include "hv/vcpu_run.h"
 #include "hv/vcpu_switch.h"
 
@@ -165,7 +165,7 @@ _Noreturn void sched_loop(struct percpu *cpu)
 			const bool reaped = vm_reap();
 
 			audit_poll();
-			if (console_poll() || reaped)
+			if (prompt_poll() || reaped)
 				exit_note_host(cpu);
 			vcpu_run_account_root(cpu);
 		}

@@ -10,6 +10,7 @@
 #include "hv/policy/knob.h"
 #include "hv/policy/mitigation.h"
 #include "hv/policy/text.h"
+#include "hv/prompt.h"
 #include "hv/regime.h"
 #include "hv/vm.h"
 
@@ -456,7 +457,7 @@ bool trace_print(uint64_t row_count)
 	for (uint32_t i = 0; i < percpu_count; i++)
 		step_forward(&cursors[i], &percpus[i].trace, &lost);
 	for (uint32_t cpu = oldest(); cpu < percpu_count; cpu = oldest()) {
-		if (console_interrupted())
+		if (prompt_interrupted())
 			return false;
 		row_print(cpu, &cursors[cpu].row);
 		audit_poll(); /* printing takes long, and guests run on */

@@ -30,14 +30,15 @@ bool vm_console_start(struct vm *vm)
 	return true;
 }
 
-/* The caller holds the lock, here and below. */
+/* With the lock held. What an attached terminal shows has been shown. */
 static void show_line(struct vm *vm)
 {
 	struct vm_console *c = &vm->console;
 	char prefix[CFG_NAME_MAX + sizeof("| ")];
 
 	text_format(prefix, sizeof(prefix), "%s| ", vm->cfg.name);
-	console_text(prefix, c->line, c->line_length);
+	if (!c->attached)
+		console_text(prefix, c->line, c->line_length);
 	c->line_length = 0;
 	c->shown = c->log_head;
 }
@@ -60,6 +61,9 @@ bool vm_console_put(struct vm *vm, uint8_t byte)
 		c->line[c->line_length++] = (char)byte;
 		c->line_tsc = rdtsc();
 	}
+	if (c->attached)
+		console_tail((const char *)&byte, 1);
+	shown |= c->attached;
 	lock_release(&c->lock);
 	return shown;
 }
@@ -71,12 +75,89 @@ bool vm_console_flush(struct vm *vm, bool now)
 
 	lock_acquire(&c->lock);
 	/* Signed: the last byte may have come on a pCPU whose TSC is ahead. */
-	if (c->line_length != 0 && (now || (int64_t)(rdtsc() - c->line_tsc) > (int64_t)tsc_hz()))
+	if (c->line_length != 0 && (now || (!c->attached && (int64_t)(rdtsc() - c->line_tsc) > (int64_t)tsc_hz())))
 		shown = true;
 	if (shown)
 		show_line(vm);
 	lock_release(&c->lock);
 	return shown;
+}
+
+static uint64_t oldest(const struct vm_console *c)
+{
+	return c->log_head > VM_CONSOLE_LOG_BYTES ? c->log_head - VM_CONSOLE_LOG_BYTES : 0;
+}
+
+static char log_byte(const struct vm_console *c, uint64_t at)
+{
+	return c->log[at % VM_CONSOLE_LOG_BYTES];
+}
+
+/* From the log, not from the line: that one may have been shown, and lacks carriage returns. */
+void vm_console_attach(struct vm *vm)
+{
+	struct vm_console *c = &vm->console;
+
+	lock_acquire(&c->lock);
+
+	uint64_t at = c->log_head;
+
+	while (at > oldest(c) && c->log_head - at < VM_CONSOLE_LINE_MAX && log_byte(c, at - 1) != '\n')
+		at--;
+	for (; at < c->log_head; at++) {
+		const char byte = log_byte(c, at);
+
+		console_tail(&byte, 1);
+	}
+	c->attached = true;
+	lock_release(&c->lock);
+}
+
+void vm_console_detach(struct vm *vm)
+{
+	struct vm_console *c = &vm->console;
+
+	lock_acquire(&c->lock);
+	c->attached = false;
+	console_tail_end();
+	lock_release(&c->lock);
+}
+
+uint64_t vm_console_log_end(struct vm *vm)
+{
+	struct vm_console *c = &vm->console;
+	uint64_t end;
+
+	lock_acquire(&c->lock);
+	end = c->log_head;
+	lock_release(&c->lock);
+	return end;
+}
+
+bool vm_console_log_line(struct vm *vm, uint64_t *at, uint64_t end, char *line, uint32_t *length)
+{
+	struct vm_console *c = &vm->console;
+	bool any;
+
+	lock_acquire(&c->lock);
+	if (end > c->log_head)
+		end = c->log_head; /* it has been started anew */
+	if (*at < oldest(c))
+		*at = oldest(c);
+	any = *at < end;
+	*length = 0;
+	for (bool ended = false; *at < end && !ended; (*at)++) {
+		const char byte = log_byte(c, *at);
+
+		ended = byte == '\n';
+		if (ended || byte == '\r')
+			continue;
+		if (*length == VM_CONSOLE_LINE_MAX)
+			break;
+		line[(*length)++] = byte;
+	}
+	lock_release(&c->lock);
+	return any;
 }
 
 void vm_console_mark(struct vm *vm)
@@ -101,7 +182,7 @@ static bool stands_at(const struct vm_console *c, uint64_t at, const char *text,
 {
 	uint32_t same = 0;
 
-	while (same < length && c->log[(at + same) % VM_CONSOLE_LOG_BYTES] == text[same])
+	while (same < length && log_byte(c, at + same) == text[same])
 		same++;
 	return same == length;
 }
@@ -113,8 +194,8 @@ bool vm_console_printed(struct vm *vm, const char *text, uint32_t length, bool *
 	bool found = false;
 
 	lock_acquire(&c->lock);
-	if (c->log_head > VM_CONSOLE_LOG_BYTES && c->search < c->log_head - VM_CONSOLE_LOG_BYTES)
-		c->search = c->log_head - VM_CONSOLE_LOG_BYTES;
+	if (c->search < oldest(c))
+		c->search = oldest(c);
 	*looked |= c->search < c->shown;
 	for (uint64_t at = c->search; !found && at + length <= c->shown; at++)
 		found = stands_at(c, at, text, length);

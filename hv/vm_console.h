@@ -14,6 +14,7 @@
 
 struct vm_console {
 	struct lock lock; /* over all that follows but what is typed */
+	bool attached;    /* the terminal shows its bytes as they come (hv/attach.h) */
 	uint32_t line_length;
 	uint64_t line_tsc; /* when the unfinished line got its last byte */
 	/* Bytes of the log since the VM's start. */
@@ -33,12 +34,23 @@ struct vm;
 /* Empties it: the VM starts. False without memory for the log. */
 bool vm_console_start(struct vm *vm);
 
-/* The guest has sent a byte. True: a line went to the host's console. */
+/* The guest has sent a byte. True: it, or a line, went to the host's console. */
 bool vm_console_put(struct vm *vm, uint8_t byte);
 
 /* Shows a line that has been unfinished for a second; and the rest of one when the VM stops (now = true). True: there
  * was one. */
 bool vm_console_flush(struct vm *vm, bool now);
+
+/* The terminal is attached, beginning with the line that the guest has not finished; or not any more. */
+void vm_console_attach(struct vm *vm);
+void vm_console_detach(struct vm *vm);
+
+/* One line of the log without its end, VM_CONSOLE_LINE_MAX bytes at most, from *at on; *at goes behind it. Where the
+ * log no longer goes back so far, its oldest line. False: there is none before byte end. */
+bool vm_console_log_line(struct vm *vm, uint64_t *at, uint64_t end, char *line, uint32_t *length);
+
+/* Bytes of the log since the VM's start. */
+uint64_t vm_console_log_end(struct vm *vm);
 
 /* A command other than `wait` has been typed. `wait` itself does not count, so that two of them in a row both see what
  * one command brought about. */
