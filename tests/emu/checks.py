@@ -1,5 +1,7 @@
 """What a regular expression cannot say: each function takes the lines of the console, yields what is wrong with them."""
 
+import re
+
 
 def trace_entries(lines):
     """The `entry` rows as dictionaries, for each pCPU in the order in which they were shown last."""
@@ -111,3 +113,37 @@ def pcpus_slept(lines):
         guest, root, idle = (int(row[key]) for key in ("guest_ticks", "root_ticks", "idle_ticks"))
         if idle < 9 * (guest + root):
             yield f"guest_ticks={guest} root_ticks={root} idle_ticks={idle}"
+
+
+CHATTY = re.compile(r"(?:(chatty-\w)\| )?chatty: n=(\d+) ([a-z]*) sum=0x([0-9a-f]+)")
+OTHERS = re.compile(r"ok$|error: |\[(error|notice|info|debug)\] |(vm|cpu|vcpu|exit|console|sluice|memory|vmx|entry|audit|mode|state|uptime|spin)\b"
+                    r"|[a-z0-9_]+=")
+
+
+def checksum(text):
+    """FNV-1a of 32 bits, as in guest/chatty.c."""
+    value = 2166136261
+    for byte in text.encode():
+        value = (value ^ byte) * 16777619 & 0xffffffff
+    return value
+
+
+def chatty_lines_whole(lines):
+    """Every line is one of chatty's, whole, or begins as our own do; of each VM there are many, and none is missing. The
+    terminal is at chatty-b at times; what it cuts off comes again as a line."""
+    seen = {}
+    for line, after in zip(lines, [*lines[1:], ""]):
+        found = CHATTY.fullmatch(line)
+        if not found:
+            cut_off = after.startswith("console chatty-b state=running attached=no") and "chatty: n=".startswith(line[:10])
+            if not cut_off and (not OTHERS.match(line) or "chatty:" in line):
+                yield f"torn: {line}"
+            continue
+        name, n, text, summed = found[1] or "chatty-b", int(found[2]), found[3], int(found[4], 16)
+        if summed != (checksum(text) + n) & 0xffffffff or len(text) != n * 7 % 96:
+            yield f"torn: {line}"
+        if n != seen.get(name, -1) + 1:
+            yield f"missing before: {line}"
+        seen[name] = n
+    if sorted(seen) != ["chatty-a", "chatty-b", "chatty-c"] or min(seen.values()) < 50:
+        yield f"too few lines: the last ones were {seen}"

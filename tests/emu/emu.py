@@ -3,7 +3,8 @@
     [name]              the row is emu/FILE-NAME
     machine =           of tests/machines/
     cpus = vms = cmdline =   as for `make run`; defaults: 2, none, none
-    script =            lines typed at the prompt; `@name arguments` stands for those that generators.py makes
+    script =            lines typed at the prompt; `@name arguments` stands for those that generators.py makes,
+                        and `^]` for the character Ctrl-]
     expect =            regular expressions, one a line; each must match a later line of the output than the one before.
                         `! regex` must match none of the lines between its neighbours
     anywhere =          regular expressions that must match some line
@@ -72,6 +73,8 @@ def problems(section, output, end):
 
 def expanded(line):
     """A line of a script, or the many that a generator of generators.py makes of `@name arguments`."""
+    if line == "^]":
+        return ["\x1d"]
     if not line.startswith("@"):
         return [line]
     name, *arguments = line[1:].split()

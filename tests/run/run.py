@@ -2,6 +2,7 @@
 
 The environment says what to run: MACHINE, CPUS, VMS, CMDLINE, as in the Makefile. The first argument names the run."""
 
+import itertools
 import os
 import pathlib
 import select
@@ -24,7 +25,10 @@ BENCH_SECONDS = 900      # silence that `bench` may keep
 WAIT_FACTOR = 10         # an emulated second may take so many real ones
 CHUNK_BYTES = 8          # a UART holds 16
 ECHO_SECONDS = 2         # what is not echoed (surplus characters, control characters) is not waited for longer
+QUIET_SECONDS = 1        # a guest that has the terminal is typed to when it has said nothing for so long,
+CHATTY_SECONDS = 5       # or goes on for longer than this
 CTRL_A = b"\x01"
+CTRL_BRACKET = b"\x1d"   # returns from a guest to the prompt
 
 
 class Died(Exception):
@@ -51,6 +55,7 @@ class Session:
         self.emulator = emulator
         self.console = Console()
         self.status = None
+        self.attached = False  # `vm console`: what is typed goes to a guest
         self.off = False
 
     def pump(self, seconds):
@@ -61,13 +66,19 @@ class Session:
             return False
         for line in self.console.feed(data):
             sys.stdout.buffer.write(line + b"\n")
-            if line == b"ok" or line.startswith(b"error: "):
-                self.status = line
+            self.take(line)
             if line.startswith(b"[panic"):
                 self.drain()
                 raise Died("panic")
         sys.stdout.buffer.flush()
         return bool(data)
+
+    def take(self, line):
+        """Status lines; while a guest has the terminal, what looks like one is the guest's."""
+        if line.startswith(b"console "):
+            self.attached = line.endswith(b' attached=yes return="Ctrl-]"')
+        elif not self.attached and (line == b"ok" or line.startswith(b"error: ")):
+            self.status = line
 
     def drain(self):
         """What the machine says in its last second."""
@@ -100,7 +111,7 @@ class Session:
             raise Died("the emulator ended before the prompt came")
 
     def type(self, command):
-        """Types one command; returns its status line."""
+        """Types one command; returns its status line, or None if a guest has the terminal now."""
         typed, text = b"", command.encode()
         while typed != text:
             chunk = text[len(typed):len(typed) + CHUNK_BYTES]
@@ -112,9 +123,31 @@ class Session:
         self.emulator.write(b"\r")
         # An empty prompt in place of an answer, and nothing after it: the machine has been reset under the command. (One
         # that is being drawn again after another line is empty for a moment only.)
-        self.wait_until(lambda: self.status or self.stays_at_prompt(), silence_allowed(command))
+        self.wait_until(lambda: self.status or self.attached or self.stays_at_prompt(), silence_allowed(command))
+        if self.attached:
+            return None
         if not self.status:
             raise Died(f"the emulator ended in {command!r}" if self.off else f"the machine was reset in {command!r}")
+        return self.status
+
+    def wait_for_quiet(self):
+        end = time.monotonic() + CHATTY_SECONDS
+        while self.attached and not self.off and time.monotonic() < end and self.pump(QUIET_SECONDS):
+            pass
+
+    def type_to_guest(self, line):
+        """Types one line at the guest that has the terminal; returns the status line of `vm console` if that ends it."""
+        text = CTRL_BRACKET if line.encode() == CTRL_BRACKET else line.encode() + b"\r"
+        self.wait_for_quiet()
+        for at in range(0, len(text), CHUNK_BYTES):
+            self.emulator.write(text[at:at + CHUNK_BYTES])
+            self.pump(QUIET_SECONDS / 10)
+        if text == CTRL_BRACKET:
+            self.wait_until(lambda: self.status)
+            if not self.status:
+                raise Died("the emulator ended in `vm console`")
+        else:
+            self.wait_for_quiet()
         return self.status
 
     def stays_at_prompt(self):
@@ -138,7 +171,7 @@ def script_lines(session):
         if ended:
             lines.append(pending)
         for line in lines:
-            command = line.decode(errors="replace").strip()
+            command = line.decode(errors="replace").strip(" \t\r")
             if command:
                 yield command
 
@@ -148,8 +181,16 @@ def play_script(session):
     session.wait_for_prompt()
     all_ok = True
     commands = script_lines(session)
-    for command in commands:
-        all_ok &= session.type(command) == b"ok"
+    for command in itertools.chain(commands, [CTRL_BRACKET.decode()]):
+        if session.attached:
+            status = session.type_to_guest(command)
+        elif command == CTRL_BRACKET.decode():
+            continue
+        else:
+            status = session.type(command)
+        if session.attached:
+            continue
+        all_ok &= status == b"ok"
         if command == "poweroff" and session.status == b"ok":
             session.wait_for_off()
             left = list(commands)
