@@ -73,6 +73,20 @@ static bool name_is_free(const struct vm *vm, const char *name, char *reason, si
 	return false;
 }
 
+static bool model_exists(const char *model, char *reason, size_t reason_size)
+{
+	size_t length;
+
+	for (unsigned i = 0; vcpu_model_name(i) != NULL; i++)
+		if (text_equal(vcpu_model_name(i), model))
+			return true;
+	length = text_format(reason, reason_size, "cpu: \"%s\": expected one of", model);
+	for (unsigned i = 0; vcpu_model_name(i) != NULL; i++)
+		length += text_format(reason + length, reason_size - length, "%s %s", i != 0 ? "," : "",
+				      vcpu_model_name(i));
+	return false;
+}
+
 struct vm *vm_add(const struct vm_cfg *cfg, const char *cfg_file, const struct boot_info *boot, char *reason,
 		  size_t reason_size)
 {
@@ -83,7 +97,7 @@ struct vm *vm_add(const struct vm_cfg *cfg, const char *cfg_file, const struct b
 		text_format(reason, reason_size, "more than %d VMs", VMS_MAX);
 		return NULL;
 	}
-	if (!name_is_free(NULL, cfg->name, reason, reason_size) ||
+	if (!name_is_free(NULL, cfg->name, reason, reason_size) || !model_exists(cfg->cpu, reason, reason_size) ||
 	    !find_files(cfg, &vm->kernel, &vm->ramdisk, reason, reason_size))
 		return NULL;
 	vm->id = vm_count;
@@ -107,7 +121,7 @@ bool vm_configure(struct vm *vm, const char *key_value, char *reason, size_t rea
 		text_copy(reason, reason_size, error.reason, text_length(error.reason));
 		return false;
 	}
-	if (!name_is_free(vm, cfg.name, reason, reason_size) ||
+	if (!name_is_free(vm, cfg.name, reason, reason_size) || !model_exists(cfg.cpu, reason, reason_size) ||
 	    !find_files(&cfg, &kernel, &ramdisk, reason, reason_size))
 		return false;
 	vm->cfg = cfg;
