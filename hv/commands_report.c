@@ -76,12 +76,27 @@ static uint64_t mib(uint64_t page_count)
 	return page_count * PAGE_BYTES >> 20;
 }
 
+/* pages is the sum of the four that follow, or some were lost. */
+static void memory_row(void)
+{
+	uint64_t logs = 0, held = 0;
+
+	for (uint32_t i = 0; i < vm_count; i++) {
+		held += vms[i].page_count;
+		if (vms[i].console.log != NULL)
+			logs += VM_CONSOLE_LOG_BYTES / PAGE_BYTES;
+	}
+	console_line("memory total=%luM free=%luM pages=%lu free_pages=%lu boot_pages=%lu log_pages=%lu vm_pages=%lu",
+		     mib(pages_total_count()), mib(pages_free_count()), pages_total_count(), pages_free_count(),
+		     pages_boot_count(), logs, held);
+}
+
 enum command_status command_info(const struct command_line *line)
 {
 	(void)line;
 	console_line("sluice %s", SLUICE_VERSION);
 	cpu_row();
-	console_line("memory total=%luM free=%luM", mib(pages_total_count()), mib(pages_free_count()));
+	memory_row();
 	vmx_row();
 	console_line("uptime seconds=%lu", (rdtsc() - state_boot_tsc()) / tsc_hz());
 	command_assumed_lines();

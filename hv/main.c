@@ -89,6 +89,7 @@ static void start(void)
 	report_machine();
 	command_assumed_lines();
 	vms_boot_add(boot_info);
+	pages_boot_ends();
 	cpus_release();
 	if (options.error_count != 0)
 		log_line(LOG_ERROR,

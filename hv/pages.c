@@ -8,7 +8,7 @@
 static struct lock lock;
 static uint64_t *used;      /* bit set: taken, or no RAM at all */
 static uint64_t page_limit; /* pages that the bitmap covers */
-static uint64_t free_count, total_count;
+static uint64_t free_count, total_count, boot_count;
 
 static bool is_used(uint64_t page)
 {
@@ -105,28 +105,71 @@ static uint64_t free_run(uint64_t start, uint64_t page_count)
 	return length;
 }
 
-hpa_t pages_take(uint64_t page_count, uint64_t align_pages)
+/* The lowest place; 0 if there is none. */
+static uint64_t find_low(uint64_t page_count, uint64_t align_pages)
 {
-	uint64_t found = 0;
-
-	lock_acquire(&lock);
-	for (uint64_t start = 0; start + page_count <= page_limit && found == 0;) {
+	for (uint64_t start = 0; start + page_count <= page_limit;) {
 		const uint64_t run = free_run(start, page_count);
 
 		if (run == page_count)
-			found = start;
-		else
-			start = (start + run + align_pages) & ~(align_pages - 1);
+			return start;
+		start = (start + run + align_pages) & ~(align_pages - 1);
 	}
+	return 0;
+}
+
+/* The length of the free run that ends before end, looked at as far as page_count. */
+static uint64_t free_run_before(uint64_t end, uint64_t page_count)
+{
+	uint64_t length = 0;
+
+	while (length < page_count && !is_used(end - length - 1))
+		length++;
+	return length;
+}
+
+/* The highest place; 0 if there is none. */
+static uint64_t find_high(uint64_t page_count, uint64_t align_pages)
+{
+	for (uint64_t end = page_limit; end >= page_count;) {
+		const uint64_t start = (end - page_count) & ~(align_pages - 1);
+		const uint64_t run = free_run_before(start + page_count, page_count);
+
+		if (run == page_count)
+			return start;
+		end = start + page_count - run - 1;
+	}
+	return 0;
+}
+
+static hpa_t take(uint64_t (*find)(uint64_t page_count, uint64_t align_pages), uint64_t page_count,
+		  uint64_t align_pages)
+{
+	uint64_t found;
+
+	lock_acquire(&lock);
+	found = find(page_count, align_pages);
 	if (found != 0) {
 		for (uint64_t page = found; page < found + page_count; page++)
 			mark(page, true);
 		free_count -= page_count;
 	}
 	lock_release(&lock);
-	if (found != 0)
-		memset(hpa_ptr(hpa(found * PAGE_BYTES)), 0, page_count * PAGE_BYTES);
 	return hpa(found * PAGE_BYTES);
+}
+
+hpa_t pages_take(uint64_t page_count, uint64_t align_pages)
+{
+	const hpa_t found = take(find_low, page_count, align_pages);
+
+	if (found.v != 0)
+		memset(hpa_ptr(found), 0, page_count * PAGE_BYTES);
+	return found;
+}
+
+hpa_t pages_take_high(uint64_t page_count, uint64_t align_pages)
+{
+	return take(find_high, page_count, align_pages);
 }
 
 void pages_give(hpa_t start, uint64_t page_count)
@@ -156,4 +199,28 @@ uint64_t pages_free_count(void)
 uint64_t pages_total_count(void)
 {
 	return total_count;
+}
+
+uint64_t pages_largest_count(void)
+{
+	uint64_t largest = 0, run = 0;
+
+	lock_acquire(&lock);
+	for (uint64_t page = 0; page < page_limit; page++) {
+		run = is_used(page) ? 0 : run + 1;
+		if (run > largest)
+			largest = run;
+	}
+	lock_release(&lock);
+	return largest;
+}
+
+void pages_boot_ends(void)
+{
+	boot_count = total_count - free_count;
+}
+
+uint64_t pages_boot_count(void)
+{
+	return boot_count;
 }

@@ -178,7 +178,7 @@ static bool receive(void)
 bool prompt_interrupted(void)
 {
 	receive();
-	return interrupted;
+	return command_pending && interrupted;
 }
 
 /* ---- often ---- */

@@ -43,6 +43,7 @@ struct vm {
 	hpa_t memory;
 	uint32_t incarnation; /* no other start of a VM has had this number; from 1 */
 	uint64_t memory_bytes;
+	uint64_t page_count; /* all that it holds but its log */
 	struct ept ept;
 	hpa_t msr_bitmap;
 

@@ -3,12 +3,14 @@
 #include "arch/cpu.h"
 #include "arch/defs/cpuid.h"
 #include "arch/memory.h"
+#include "hv/audit.h"
 #include "hv/log.h"
 #include "hv/pages.h"
 #include "hv/policy/acpi_build.h"
 #include "hv/policy/cr_policy.h"
 #include "hv/policy/msr_policy.h"
 #include "hv/policy/text.h"
+#include "hv/prompt.h"
 #include "hv/regime.h"
 #include "hv/vcpu_cpuid.h"
 #include "hv/vcpu_reset.h"
@@ -16,6 +18,8 @@
 
 #define LARGE_PAGES (PAGE_2M_BYTES / PAGE_BYTES)
 #define MIB         (1ull << 20)
+
+#define ZEROED_AT_ONCE 65536 /* divides a MiB; less than a millisecond */
 
 static uint32_t starts; /* of VMs, ever */
 
@@ -70,6 +74,18 @@ static void make_register_rules(struct vm *vm)
 	vm->efer_allowed = cr_policy_efer_allowed(ext1.edx);
 }
 
+/* In pieces, for it may take seconds: meanwhile characters are typed, and traces fill. False: so was Ctrl-C. */
+static bool zero(hpa_t memory, uint64_t bytes)
+{
+	for (uint64_t done = 0; done < bytes; done += ZEROED_AT_ONCE) {
+		memset(hpa_ptr(hpa(memory.v + done)), 0, ZEROED_AT_ONCE);
+		audit_poll();
+		if (prompt_interrupted())
+			return false;
+	}
+	return true;
+}
+
 static bool map_memory(const struct vm *vm, struct ept *ept)
 {
 	const struct vmx_config *config = &percpus[0].vmx_config;
@@ -107,13 +123,16 @@ static const char *take_memory(struct vm *vm)
 	const uint64_t bytes = vm->cfg.memory_mib * MIB;
 	const uint64_t page_count = bytes / PAGE_BYTES;
 
-	vm->memory = pages_take(page_count, page_count >= LARGE_PAGES ? LARGE_PAGES : 1);
+	vm->memory = pages_take_high(page_count, page_count >= LARGE_PAGES ? LARGE_PAGES : 1);
 	if (vm->memory.v == 0) {
-		text_format(reason, sizeof(reason), "memory: %uM wanted in one piece, %luM free in all",
-			    vm->cfg.memory_mib, (uint64_t)(pages_free_count() * PAGE_BYTES / MIB));
+		text_format(reason, sizeof(reason), "memory: %uM wanted in one piece, %luM free, at most %luM of it so",
+			    vm->cfg.memory_mib, (uint64_t)(pages_free_count() * PAGE_BYTES / MIB),
+			    (uint64_t)(pages_largest_count() * PAGE_BYTES / MIB));
 		return reason;
 	}
 	vm->memory_bytes = bytes;
+	if (!zero(vm->memory, bytes))
+		return "interrupted";
 	atomic_store_explicit(&vm->ept_fresh, 0, memory_order_relaxed);
 	if (!map_memory(vm, &vm->ept))
 		return "memory: none left for page tables";
@@ -167,10 +186,9 @@ static const char *build(struct vm *vm)
 	why = take_memory(vm);
 	if (why == NULL)
 		why = take_vcpus(vm);
-	if (why == NULL && !vm_console_start(vm))
-		why = "memory: none left for the log";
 	if (why != NULL)
 		return why;
+	vm_console_start(vm);
 	/* First, for a kernel may want that memory. */
 	acpi_build_write(vm_memory(vm, gpa(ACPI_BUILD_GPA), ACPI_BUILD_BYTES), ACPI_BUILD_GPA, vm->vcpu_count);
 	if (!vm_load(vm, &entry, reason, sizeof(reason)))
@@ -193,8 +211,13 @@ static const char *build(struct vm *vm)
 
 const char *vm_build(struct vm *vm)
 {
+	if (!vm_console_make(vm))
+		return "memory: none left for the log";
+
+	const uint64_t free_count = pages_free_count();
 	const char *why = build(vm);
 
+	vm->page_count = free_count - pages_free_count();
 	if (why != NULL)
 		vm_build_undo(vm);
 	return why;
@@ -208,6 +231,8 @@ static void give(hpa_t page)
 
 void vm_build_undo(struct vm *vm)
 {
+	const uint64_t free_count = pages_free_count();
+
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		give(vm->vcpus[i]->vmcs);
 		give(hpa_of(vm->vcpus[i]->switched.fpu));
@@ -228,4 +253,10 @@ void vm_build_undo(struct vm *vm)
 		pages_give(vm->memory, vm->memory_bytes / PAGE_BYTES);
 	vm->memory = hpa(0);
 	vm->memory_bytes = 0;
+
+	const uint64_t given = pages_free_count() - free_count;
+
+	if (given != vm->page_count)
+		log_line(LOG_ERROR, "%s: memory: pages taken=%lu given back=%lu", vm->cfg.name, vm->page_count, given);
+	vm->page_count = 0;
 }

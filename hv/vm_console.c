@@ -9,25 +9,28 @@
 #include "hv/policy/text.h"
 #include "hv/vm.h"
 
-bool vm_console_start(struct vm *vm)
+bool vm_console_make(struct vm *vm)
+{
+	hpa_t pages;
+
+	if (vm->console.log != NULL)
+		return true;
+	pages = pages_take(VM_CONSOLE_LOG_BYTES / PAGE_BYTES, 1);
+	if (pages.v == 0)
+		return false;
+	vm->console.log = hpa_ptr(pages);
+	return true;
+}
+
+void vm_console_start(struct vm *vm)
 {
 	struct vm_console *c = &vm->console;
-	char *log = c->log;
 
-	if (log == NULL) {
-		const hpa_t pages = pages_take(VM_CONSOLE_LOG_BYTES / PAGE_BYTES, 1);
-
-		if (pages.v == 0)
-			return false;
-		log = hpa_ptr(pages);
-	}
 	lock_acquire(&c->lock);
-	c->log = log;
 	c->line_length = 0;
 	c->log_head = c->shown = c->mark = c->search = 0;
 	lock_release(&c->lock);
 	c->typed_head = c->typed_tail = 0;
-	return true;
 }
 
 /* With the lock held. What an attached terminal shows has been shown. */

@@ -31,8 +31,11 @@ struct vm_console {
 
 struct vm;
 
-/* Empties it: the VM starts. False without memory for the log. */
-bool vm_console_start(struct vm *vm);
+/* Takes memory for the log, which is kept for good. False: there is none. */
+bool vm_console_make(struct vm *vm);
+
+/* Empties it: the VM starts. */
+void vm_console_start(struct vm *vm);
 
 /* The guest has sent a byte. True: it, or a line, went to the host's console. */
 bool vm_console_put(struct vm *vm, uint8_t byte);
