@@ -283,7 +283,7 @@ def main():
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    if how == "died":
+    if how == "died" and (folder / "emulator.out").exists():
         say(f"left for inspection: {folder}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
