@@ -147,3 +147,19 @@ def chatty_lines_whole(lines):
         seen[name] = n
     if sorted(seen) != ["chatty-a", "chatty-b", "chatty-c"] or min(seen.values()) < 50:
         yield f"too few lines: the last ones were {seen}"
+
+
+def pages_accounted(lines):
+    """In each `info` every page is in one account; the first one and the last, with all VMs off, are the same."""
+    rows = [{key: int(value) for key, value in re.findall(r"(\w*pages)=(\d+)", line)}
+            for line in lines if line.startswith("memory total=")]
+    if len(rows) < 3:
+        yield f"only {len(rows)} memory rows"
+        return
+    for row in rows:
+        if row["pages"] != row["free_pages"] + row["boot_pages"] + row["log_pages"] + row["vm_pages"]:
+            yield f"does not add up: {row}"
+    if rows[0] != rows[-1]:
+        yield f"at the beginning {rows[0]}, at the end {rows[-1]}"
+    if rows[-1]["vm_pages"] != 0 or not any(row["vm_pages"] for row in rows):
+        yield f"vm_pages: {[row['vm_pages'] for row in rows]}"

@@ -46,6 +46,20 @@ def lives(count, seed, *names):
             yield f"vm {'start' if is_now == 'off' else 'resume'} {name}"
 
 
+def life(count, seed, most_mib, *names):
+    """Any command of life for any VM at any moment, many of them refused, and now and then another size of its memory, up
+    to more than there is."""
+    dice = random_from(seed)
+    verbs = ["start", "stop", "pause", "resume", "reset"]
+    for _ in range(int(count)):
+        name = dice.choice(names)
+        yield f"vm {dice.choice(verbs)} {name}"
+        if dice.random() < 0.2:
+            yield f"vm set {name} memory={dice.choice([8, 9, 16, 23, 40, int(most_mib)])}"
+    for name in names:
+        yield f"vm stop {name}"
+
+
 def repeat(count, *words):
     """The same line again and again."""
     yield from [" ".join(words)] * int(count)
