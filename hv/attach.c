@@ -50,8 +50,6 @@ void attach_poll(void)
 	if (attached == NULL)
 		return;
 
-	const enum vm_state state = state_of(attached);
-
-	if (state == VM_OFF || state == VM_CRASHED)
+	if (vm_has_ended(attached))
 		end();
 }

@@ -16,7 +16,7 @@ bool attach_active(void);
 /* Typed while attached: goes to the guest, or, Ctrl-], ends it. */
 void attach_take(uint8_t byte);
 
-/* Ends it if the VM has come to an end. */
+/* Ends it if the VM has come to an end; a VM that resets itself keeps the terminal. */
 void attach_poll(void);
 
 #endif

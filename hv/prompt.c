@@ -175,10 +175,15 @@ static bool receive(void)
 	return any;
 }
 
+void prompt_receive(void)
+{
+	receive();
+}
+
 bool prompt_interrupted(void)
 {
 	receive();
-	return command_pending && interrupted;
+	return interrupted;
 }
 
 /* ---- often ---- */

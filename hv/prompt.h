@@ -10,7 +10,10 @@ void prompt_start(void);
 /* Often: sends, receives, runs commands. True: something was done but looking (the L1D may hold host data). */
 bool prompt_poll(void);
 
-/* For a command that runs long: Ctrl-C has been typed since it began. */
+/* For what runs long: takes what is typed meanwhile, for the port holds but 16 bytes. */
+void prompt_receive(void);
+
+/* The same for a command, which should end then: Ctrl-C has been typed since it began. */
 bool prompt_interrupted(void);
 
 #endif

@@ -113,6 +113,7 @@ bool vm_configure(struct vm *vm, const char *key_value, char *reason, size_t rea
 	struct vm_cfg cfg = vm->cfg;
 	struct cfg_error error;
 
+	vm_reap();
 	if (state_of(vm) != VM_OFF) {
 		text_format(reason, reason_size, "it is not off: use `vm stop` first");
 		return false;
@@ -133,6 +134,13 @@ bool vm_configure(struct vm *vm, const char *key_value, char *reason, size_t rea
 static bool holds_memory(const struct vm *vm)
 {
 	return vm->memory.v != 0;
+}
+
+bool vm_has_ended(const struct vm *vm)
+{
+	const enum vm_state state = state_of(vm);
+
+	return state == VM_CRASHED || (state == VM_OFF && !holds_memory(vm));
 }
 
 static void free_all(struct vm *vm)

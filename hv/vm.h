@@ -103,6 +103,9 @@ void vm_reset_itself(struct vm *vm);
  * were such. Console, often. */
 bool vm_reap(void);
 
+/* It has crashed, or it is off, and does not wait for vm_reap(). Console. */
+bool vm_has_ended(const struct vm *vm);
+
 /* The value of IA32_ARCH_CAPABILITIES that vCPU `vcpu` reads now; "told" is recorded in the same step. */
 uint64_t vm_caps_read(struct percpu *cpu, struct vm *vm, unsigned vcpu);
 

@@ -74,16 +74,14 @@ static void make_register_rules(struct vm *vm)
 	vm->efer_allowed = cr_policy_efer_allowed(ext1.edx);
 }
 
-/* In pieces, for it may take seconds: meanwhile characters are typed, and traces fill. False: so was Ctrl-C. */
-static bool zero(hpa_t memory, uint64_t bytes)
+/* In pieces, for it may take seconds: meanwhile characters are typed, and traces fill. */
+static void zero(hpa_t memory, uint64_t bytes)
 {
 	for (uint64_t done = 0; done < bytes; done += ZEROED_AT_ONCE) {
 		memset(hpa_ptr(hpa(memory.v + done)), 0, ZEROED_AT_ONCE);
 		audit_poll();
-		if (prompt_interrupted())
-			return false;
+		prompt_receive();
 	}
-	return true;
 }
 
 static bool map_memory(const struct vm *vm, struct ept *ept)
@@ -131,8 +129,7 @@ static const char *take_memory(struct vm *vm)
 		return reason;
 	}
 	vm->memory_bytes = bytes;
-	if (!zero(vm->memory, bytes))
-		return "interrupted";
+	zero(vm->memory, bytes);
 	atomic_store_explicit(&vm->ept_fresh, 0, memory_order_relaxed);
 	if (!map_memory(vm, &vm->ept))
 		return "memory: none left for page tables";
