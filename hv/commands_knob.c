@@ -1,12 +1,9 @@
 /* get, set. */
-#include "arch/cpu.h"
 #include "hv/commands.h"
 #include "hv/console.h"
-#include "hv/log.h"
-#include "hv/percpu.h"
+#include "hv/knobs.h"
 #include "hv/policy/promise.h"
 #include "hv/regime.h"
-#include "hv/trace.h"
 #include "hv/vm.h"
 
 #define LIST_BYTES 160
@@ -69,25 +66,6 @@ enum command_status command_get(const struct command_line *line)
 	return COMMAND_OK;
 }
 
-/* Puts the knobs in force; the number that every pCPU has answered for is returned. The bit never promises a flush that
- * is not given: flushing begins before it appears and ends after it has gone. */
-static uint64_t regime_change(const struct knobs *knobs, bool force)
-{
-	uint64_t gen;
-	const bool shown_before = mitigation_skip_l1dfl(&regime_now()->mitigation);
-	const struct mitigation after = mitigation_select(regime_machine(), knobs);
-	const bool shown_after = mitigation_skip_l1dfl(&after);
-
-	if (shown_before && !shown_after)
-		vm_caps_set_skip_all(false);
-	gen = regime_set(knobs);
-	if (!shown_before && shown_after)
-		vm_caps_set_skip_all(true);
-	if (force)
-		vm_caps_force_all(shown_after);
-	return gen;
-}
-
 /* The machine does something else than what was asked for by name: success must not hide it (facts.md, trap 26). */
 static bool is_coerced(const struct regime *regime, enum knob knob)
 {
@@ -101,7 +79,6 @@ enum command_status command_set(const struct command_line *line)
 {
 	const struct text_word *value = &line->words[1];
 	const bool force = line->count == 3;
-	struct knobs knobs = regime_now()->knobs;
 	enum knob knob;
 	uint8_t new;
 
@@ -115,16 +92,7 @@ enum command_status command_set(const struct command_line *line)
 	if (force && knob != KNOB_VMENTRY_L1D_FLUSH)
 		return command_usage_fail("set vmentry_l1d_flush VALUE force (no other knob has debts to drop)");
 
-	const uint8_t old = knobs.value[knob];
-
-	knobs.value[knob] = new;
-	trace_knob(percpu_this(), regime_gen(), knob, old, new, false, force);
-
-	const uint64_t gen = regime_change(&knobs, force);
-
-	if (knob == KNOB_LOGLEVEL)
-		log_level_set((enum log_level) new);
-	trace_knob(percpu_this(), gen, knob, old, new, true, force);
+	knobs_set(knob, new, force);
 
 	const struct regime *regime = regime_now();
 

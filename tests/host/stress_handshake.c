@@ -232,7 +232,7 @@ static void *pcpu_run(void *argument)
 	return NULL;
 }
 
-/* ---- the console: hv/regime.c, hv/commands_knob.c ---- */
+/* ---- the console: hv/regime.c, hv/knobs.c ---- */
 
 static uint64_t publish(bool flushes)
 {

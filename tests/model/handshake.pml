@@ -1,6 +1,6 @@
 /* How a change of the L1D mode reaches every pCPU, and what a guest was told meanwhile: G1 and G5 of the promises.
  *
- * Modelled after hv/commands_knob.c (regime_change), hv/regime.c, hv/handshake.c, hv/vm_promise.c, hv/promise_word.c,
+ * Modelled after hv/knobs.c (regime_change), hv/regime.c, hv/handshake.c, hv/vm_promise.c, hv/promise_word.c,
  * hv/vcpu_run.c and the window of arch/vmx_enter.asm, step by step in their order. docs/model.md tells what is left out,
  * and what the macros (APART, SEALED, BUG_...) are for. Run by tests/model/model.py. */
 
@@ -119,7 +119,7 @@ inline check_told()
 	assert(where[1] != GUEST || flushed[1])
 }
 
-/* ---- the console: hv/commands_knob.c, hv/regime.c ---- */
+/* ---- the console: hv/knobs.c, hv/regime.c ---- */
 
 byte sets_done;
 byte in_force;        /* regimes[] slot and policy, as the console has stored them last */
