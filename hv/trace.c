@@ -182,9 +182,20 @@ void trace_init(const struct machine *machine)
 				  (m.fb_clear_dis != FB_CLEAR_DIS_OFF ? TRACE_FB_CLEAR_CTRL : 0));
 }
 
-void trace_state(struct percpu *cpu)
+static void state_of_vm(struct trace_row *row, const struct vm *vm)
 {
 	const uint32_t both = CPU_MD_CLEAR | CPU_L1D_FLUSH;
+	const promise_t word = promise_word_get(&vm->promise);
+	const uint32_t bit = 1u << (vm - vms);
+
+	row->state.told |= promise_told(word) ? bit : 0;
+	row->state.broken |= word & PROMISE_BROKEN ? bit : 0;
+	row->state.fixed |= word & PROMISE_SEALED ? bit : 0;
+	row->state.md_clear |= (vm->model.features & both) == both ? bit : 0;
+}
+
+void trace_state(struct percpu *cpu)
+{
 	struct trace_row row = {.tsc = rdtsc_ordered(), .type = TRACE_STATE};
 
 	if (cpu->trace.capacity == 0)
@@ -197,14 +208,10 @@ void trace_state(struct percpu *cpu)
 	row.state.fb_clear_dis = regime->mitigation.fb_clear_dis;
 	for (unsigned knob = 0; knob < KNOB_COUNT; knob++)
 		row.state.knob[knob] = regime->knobs.value[knob];
-	for (uint32_t v = 0; v < vm_count; v++) {
-		const promise_t word = promise_word_get(&vms[v].promise);
-
-		row.state.told |= promise_told(word) ? 1u << v : 0;
-		row.state.broken |= word & PROMISE_BROKEN ? 1u << v : 0;
-		row.state.fixed |= word & PROMISE_SEALED ? 1u << v : 0;
-		row.state.md_clear |= (vms[v].model.features & both) == both ? 1u << v : 0;
-	}
+	for (uint32_t v = 0; v < vm_count; v++)
+		state_of_vm(&row, &vms[v]);
+	for (unsigned i = 0; i < VMS_BUILT_IN; i++)
+		state_of_vm(&row, vm_built_in(i));
 	row.state.mcu_opt_ctrl = cpu->mcu_opt_ctrl;
 	row.gen = regime_gen();
 	row.state.until_tsc = tsc_after();
@@ -377,12 +384,18 @@ static void add(struct text_buffer *text, const char *format, ...)
 	va_end(args);
 }
 
+/* A slot that has held a VM; a built-in one gets its name when it is used first. */
+static bool is_used(uint32_t v)
+{
+	return vms[v].cfg.name[0] != '\0';
+}
+
 static void add_vms(struct text_buffer *text, const char *key, uint32_t mask)
 {
 	const char *separator = "";
 
 	add(text, " %s=%s", key, mask == 0 ? "-" : "");
-	for (uint32_t v = 0; v < vm_count; v++) {
+	for (uint32_t v = 0; v < VMS_MAX; v++) {
 		if (!(mask >> v & 1))
 			continue;
 		add(text, "%s%s", separator, vms[v].cfg.name);
@@ -400,8 +413,10 @@ static void state_print(uint32_t cpu, const struct trace_row *row)
 	for (unsigned knob = 0; knob < KNOB_COUNT; knob++)
 		add(&text, " %s=%s", knob_name((enum knob)knob),
 		    knob_value_name((enum knob)knob, row->state.knob[knob]));
-	for (uint32_t v = 0; v < vm_count; v++)
-		add(&text, " told.%s=%s", vms[v].cfg.name, row->state.told >> v & 1 ? "skip_l1dfl_vmentry" : "-");
+	for (uint32_t v = 0; v < VMS_MAX; v++)
+		if (is_used(v))
+			add(&text, " told.%s=%s", vms[v].cfg.name,
+			    row->state.told >> v & 1 ? "skip_l1dfl_vmentry" : "-");
 	add(&text, " until=%lu settled=%u", row->state.until_tsc, row->state.settled);
 	if (machine & TRACE_MCU_OPT_CTRL)
 		add(&text, " mcu=0x%lx", row->state.mcu_opt_ctrl);

@@ -20,6 +20,11 @@ const char *vm_state_name(enum vm_state state)
 	return names[state];
 }
 
+struct vm *vm_built_in(unsigned number)
+{
+	return &vms[VMS_MAX - VMS_BUILT_IN + number];
+}
+
 struct vm *vm_find(const char *name, size_t length)
 {
 	for (uint32_t i = 0; i < vm_count; i++)
@@ -93,8 +98,8 @@ struct vm *vm_add(const struct vm_cfg *cfg, const char *cfg_file, const struct b
 	struct vm *vm = &vms[vm_count];
 
 	boot_modules = boot;
-	if (vm_count == VMS_MAX) {
-		text_format(reason, reason_size, "more than %d VMs", VMS_MAX);
+	if (vm_count == VMS_MAX - VMS_BUILT_IN) {
+		text_format(reason, reason_size, "more than %d VMs", VMS_MAX - VMS_BUILT_IN);
 		return NULL;
 	}
 	if (!name_is_free(NULL, cfg->name, reason, reason_size) || !model_exists(cfg->cpu, reason, reason_size) ||
