@@ -52,6 +52,8 @@ static const struct command COMMANDS[] = {
 	{"audit", "audit", "whether every vm entry kept the rules", 0, 0, command_audit},
 	{"provoke", "provoke entry NAME state|vmfail | provoke nmi CPU COUNT",
 	 "makes an entry fail, or sends NMIs, to show what is done about it", 3, 3, command_provoke},
+	{"bench", "bench [NAME] | bench list",
+	 "measures what exits and mitigations cost; running vms are paused meanwhile", 0, 1, command_bench},
 	{"wait", "wait SECONDS [NAME TEXT]", "waits, with NAME until that vm has printed TEXT", 1, UINT_MAX,
 	 command_wait},
 	{"reboot", "reboot", "resets the machine", 0, 0, command_reboot},

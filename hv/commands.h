@@ -60,6 +60,7 @@ enum command_status command_vm_log(const struct command_line *line);
 enum command_status command_stats(const struct command_line *line);
 enum command_status command_trace(const struct command_line *line);
 enum command_status command_audit(const struct command_line *line);
+enum command_status command_bench(const struct command_line *line);
 enum command_status command_provoke(const struct command_line *line);
 enum command_status command_wait(const struct command_line *line);
 

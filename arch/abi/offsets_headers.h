@@ -5,12 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/abi/bench_guest.h"
 #include "arch/abi/entry_plan.h"
 #include "arch/abi/regs.h"
 #include "arch/address.h"
 #include "arch/defs/cpuid.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
+#include "arch/defs/multiboot1.h"
 #include "arch/defs/multiboot2.h"
 #include "arch/defs/multiboot2_header.h"
 #include "arch/defs/pte.h"
