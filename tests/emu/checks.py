@@ -163,3 +163,83 @@ def pages_accounted(lines):
         yield f"at the beginning {rows[0]}, at the end {rows[-1]}"
     if rows[-1]["vm_pages"] != 0 or not any(row["vm_pages"] for row in rows):
         yield f"vm_pages: {[row['vm_pages'] for row in rows]}"
+BENCH_KEYS = ["strategy", "n", "min", "median", "p99", "unit", "repeats", "spread", "overhead", "noisy"]
+BENCH_COUNTS = ["mcu_reads", "mcu_writes", "verw", "l1d_msr", "l1d_soft", "entries"]
+BENCH_EXTRA = {"strategy": BENCH_COUNTS, "rate": ["k"], "switch": ["turn", "turns", *BENCH_COUNTS],
+               "alone": ["turn", "turns", *BENCH_COUNTS]}
+
+
+def bench_rows(lines):
+    """The rows of `bench` that have numbers: pairs of a name and a dictionary."""
+    for line in lines:
+        words = line.split()
+        if line.startswith("bench ") and words[2].startswith("strategy="):
+            yield words[1], {key: int(value) if value.isdigit() else value
+                             for key, value in (word.split("=") for word in words[2:])}
+
+
+def bench_names_answered(lines):
+    """After `bench list` and `bench`: each name of the list has rows with numbers, or is unsupported and has none."""
+    names = [line.split()[0] for line in lines[:next(i for i, line in enumerate(lines) if line == "ok")]
+             if "  " in line and not line.startswith("[")]
+    numbers = {name for name, _ in bench_rows(lines)}
+    unsupported = {line.split()[1] for line in lines if line.startswith("bench ") and " unsupported reason=" in line}
+    if not names or set(names) != numbers | unsupported:
+        yield f"listed {names}, with numbers {numbers}, unsupported {unsupported}"
+    if numbers & unsupported:
+        yield f"both: {numbers & unsupported}"
+
+
+def bench_rows_well_formed(lines):
+    """The keys stand in their order, and the numbers can be what they say."""
+    rows = list(bench_rows(lines))
+    if not rows:
+        yield "no rows"
+    for name, row in rows:
+        if [key for key in row if key in BENCH_KEYS] != BENCH_KEYS or not set(BENCH_EXTRA.get(name, [])) <= set(row):
+            yield f"{name}: keys {list(row)}"
+        elif not row["min"] <= row["median"] <= row["p99"] or row["n"] < 2 * row["repeats"] or row["unit"] != "tsc":
+            yield f"{name}: {row}"
+
+
+def bench_step_counts(row):
+    """What the entries of a row must have counted of VERW and the L1D, by the strategy's name; flushes under `cond` are
+    those that the measurement's own start asks for."""
+    l1d, verw, _ = (part.partition(":")[2] for part in row["strategy"].split(","))
+    mode, _, how = l1d.partition(":")
+    flushes = {"l1d_soft" if how == "soft" else "l1d_msr": row["entries"]} if mode == "always" else {}
+    counts = {"verw": row["entries"] if verw == "on" else 0, "l1d_msr": 0, "l1d_soft": 0, **flushes}
+    return {key: count for key, count in counts.items() if mode != "cond" or key == "verw"}
+
+
+def bench_strategy_counts(lines):
+    """`strategy`, from each VM's start on: `cached` writes IA32_MCU_OPT_CTRL once, `toggle` reads it and writes it twice
+    an entry; with VERW on entry neither sets FB_CLEAR_DIS; `cond` flushes a few times in a thousand."""
+    rows = [row for name, row in bench_rows(lines) if name == "strategy"]
+    ways = {"off": (0, 0), "cached": (0, 1), "toggle": (1000, 2000), "msrlist": (0, 0)}
+    if len({row["strategy"] for row in rows}) != len(rows) or len(rows) < 6:
+        yield f"{len(rows)} strategies"
+    for row in rows:
+        l1d, verw, dis = (part.partition(":")[2] for part in row["strategy"].split(","))
+        mcu = ways[dis] if verw == "off" else (0, 0)
+        expected = {"entries": 1000, "mcu_reads": mcu[0], "mcu_writes": mcu[1], **bench_step_counts(row)}
+        if any(row[key] != count for key, count in expected.items()):
+            yield f"{row}: expected {expected}"
+        if l1d.startswith("cond") and not 1 <= row["l1d_msr"] + row["l1d_soft"] <= 10:
+            yield f"{row}: flushes under cond"
+
+
+def bench_turn_counts(lines):
+    """`switch` and `alone`: under `cached` a write for each turn of two vCPUs, and none of one alone; `toggle` pays for
+    each entry of the one that wants FB_CLEAR_DIS."""
+    rows = [(name, row) for name, row in bench_rows(lines) if name in ("switch", "alone")]
+    if {(name, row["turn"], row["strategy"].rpartition(":")[2]) for name, row in rows} != {
+            (name, turn, dis) for name in ("switch", "alone") for turn in (1, 10, 100)
+            for dis in ("off", "cached", "toggle", "msrlist")}:
+        yield f"rows: {rows}"
+    for name, row in rows:
+        wanting = row["entries"] // 2 if name == "switch" else row["entries"]
+        expected = {"off": (0, 0), "cached": (0, row["turns"] if name == "switch" else 0),
+                    "toggle": (wanting, 2 * wanting), "msrlist": (0, 0)}[row["strategy"].rpartition(":")[2]]
+        if (row["mcu_reads"], row["mcu_writes"]) != expected or row["entries"] != row["turns"] * row["turn"]:
+            yield f"{name} {row}: expected reads and writes {expected}"
