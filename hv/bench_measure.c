@@ -4,6 +4,7 @@
 #include "hv/audit.h"
 #include "hv/console.h"
 #include "hv/policy/bench_strategy.h"
+#include "hv/prompt.h"
 #include "hv/regime.h"
 
 static uint32_t samples[BENCH_PER_REPEAT * BENCH_REPEATS];
@@ -11,7 +12,7 @@ static uint32_t samples[BENCH_PER_REPEAT * BENCH_REPEATS];
 const char *bench_measure_pause(void)
 {
 	audit_poll();
-	return console_interrupted() ? "interrupted" : NULL;
+	return prompt_interrupted() ? "interrupted" : NULL;
 }
 
 const char *bench_measure_sample_guest(const void *context, uint32_t *out, uint32_t count)
@@ -61,10 +62,10 @@ void bench_measure_row(const char *name, const char *keys, const struct bench_re
 	char strategy[BENCH_STRATEGY_NAME_BYTES];
 
 	bench_strategy_name(strategy, sizeof(strategy), &regime_now()->mitigation);
-	console_line("bench %s strategy=%s %sn=%u min=%u median=%u p99=%u unit=tsc repeats=%u spread=%u overhead=%u "
-		     "noisy=%s%s",
-		     name, strategy, keys, s->n, s->min, s->median, s->p99, result->repeats, s->spread,
-		     result->overhead, s->noisy ? "yes" : "no", more);
+	console_line("bench %s strategy=%s %sn=%u min=%u median=%u p99=%u unit=tsc spread=%u overhead=%u noisy=%s "
+		     "repeats=%u%s",
+		     name, strategy, keys, s->n, s->min, s->median, s->p99, s->spread, result->overhead,
+		     s->noisy ? "yes" : "no", result->repeats, more);
 	console_flush();
 }
 

@@ -163,7 +163,9 @@ def pages_accounted(lines):
         yield f"at the beginning {rows[0]}, at the end {rows[-1]}"
     if rows[-1]["vm_pages"] != 0 or not any(row["vm_pages"] for row in rows):
         yield f"vm_pages: {[row['vm_pages'] for row in rows]}"
-BENCH_KEYS = ["strategy", "n", "min", "median", "p99", "unit", "repeats", "spread", "overhead", "noisy"]
+
+
+BENCH_KEYS = ["strategy", "n", "min", "median", "p99", "unit", "spread", "overhead", "noisy", "repeats"]
 BENCH_COUNTS = ["mcu_reads", "mcu_writes", "verw", "l1d_msr", "l1d_soft", "entries"]
 BENCH_EXTRA = {"strategy": BENCH_COUNTS, "rate": ["k"], "switch": ["turn", "turns", *BENCH_COUNTS],
                "alone": ["turn", "turns", *BENCH_COUNTS]}
