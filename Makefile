@@ -2,6 +2,7 @@
 ##   all               the hypervisor and the guests (default)
 ##   run               install what is missing, build, boot the VMs, attach the terminal to the console
 ##   test              install what is missing, build, run every automatic test
+##   bench             measure on the best machine found, keep the rows, make a page of charts: build/bench/
 ##   iso               write a GRUB ISO that boots on BIOS and UEFI
 ##   linux             fetch Debian's cloud kernel and busybox, and pack them for guest/linux.cfg
 ##   golden            write the golden table of plans anew, and into docs/mitigations.md: a deliberate change
@@ -12,18 +13,19 @@
 ##   help              this list
 ## variables:
 ##   VMS="a.cfg ..."   run, iso: the VM configuration files (default: the demo set in guest/)
-##   CMDLINE="..."     run, iso: boot options, added to those of the machine
-##   MACHINE=name      run, iso: see `make machines` (default: kvm where it offers VMX, else bochs-skylake)
-##   CPUS=n            run: physical CPUs of the emulated machine (default: 2)
-##   OUT=path          iso: where to write it (default: build/sluice.iso)
+##   CMDLINE="..."     run, bench, iso: boot options, added to those of the machine
+##   MACHINE=name      run, bench, iso: see `make machines` (default: kvm where it offers VMX, else bochs-skylake)
+##   CPUS=n            run, bench: physical CPUs of the emulated machine (default: 2; bench: 1, where ticks are exact)
+##   OUT=path          iso: where to write it (default: build/sluice.iso); bench: OUT.tsv and OUT.html
+##   A=file B=file     bench: measure nothing, show one saved run or two side by side (.tsv, or a console's text)
 ##   ROWS=pattern      test: only the rows whose name matches, as in ROWS='emu/boot-*'
-##   DEPS=no           run, test, iso: do not install packages, only check
+##   DEPS=no           run, test, bench, iso: do not install packages, only check
 ##   CROSS_COMPILE=..  the toolchain's prefix (default: x86_64-linux-gnu-)
 
 CROSS_COMPILE ?= x86_64-linux-gnu-
 VMS ?= guest/probe0.cfg guest/probe1.cfg guest/spin.cfg
 CPUS ?= 2
-export VMS CMDLINE MACHINE CPUS OUT ROWS DEPS CROSS_COMPILE
+export VMS CMDLINE MACHINE CPUS OUT ROWS DEPS A B CROSS_COMPILE
 
 CC := $(CROSS_COMPILE)gcc
 LD := $(CROSS_COMPILE)ld
@@ -73,17 +75,17 @@ TSAN_CFLAGS := -std=gnu11 -O1 -g $(WARNINGS) -I. -fsanitize=thread -fno-omit-fra
 STRESS_OBJECTS := $(patsubst %,build/tsan/%.o,hv/handshake hv/promise_word hv/policy/promise)
 STRESS_TESTS := $(patsubst %.c,build/%,$(wildcard tests/host/stress_*.c))
 
-# `run` and `test` promise what their last line is, so make must not add "*** Error 1" to it. In question mode make
+# `run`, `test` and `bench` promise what their last line is, so make must not add "*** Error 1" to it. In question mode make
 # runs nothing but the recipe lines marked + and passes an exit status of 1 on without a word.
-ifneq ($(filter run test,$(MAKECMDGOALS)),)
+ifneq ($(filter run test bench,$(MAKECMDGOALS)),)
 ifeq ($(words $(MAKECMDGOALS)),1)
 MAKEFLAGS += --question
 endif
 endif
 BUILD = MAKEFLAGS= $(MAKE) --silent --no-print-directory --jobs=$$(nproc)
 
-.PHONY: all hypervisor guests linux host-tests fuzzers stress-tests run test iso lint traps golden machines clean help \
-	FORCE
+.PHONY: all hypervisor guests linux host-tests fuzzers stress-tests bench-user run test bench iso lint traps golden \
+	machines clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -206,6 +208,21 @@ build/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_OBJECTS) Makefile
 	@mkdir -p $(@D)
 	$(FUZZCC) $(HOST_CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer -MMD -MP -o $@ $< $(FUZZ_OBJECTS)
 
+# ---- what `make bench` runs on the developer's own CPU ----
+
+BENCH_CFLAGS := -std=gnu11 -O2 -g $(WARNINGS) -I.
+BENCH_USER := $(if $(filter x86_64 amd64,$(shell uname -m)),build/tests/bench/user)
+
+bench-user: $(BENCH_USER)
+
+build/tests/bench/user: tests/bench/user.c build/tests/bench/user_asm.o Makefile
+	@mkdir -p $(@D)
+	$(HOSTCC) $(BENCH_CFLAGS) -MMD -MP -o $@ $< build/tests/bench/user_asm.o
+
+build/tests/bench/user_asm.o: tests/bench/user.asm build/gen/offsets.inc Makefile
+	@mkdir -p $(@D)
+	$(NASM) -f elf64 $(NASMFLAGS) -MD $(@:.o=.d) -o $@ $<
+
 # ---- what people type ----
 
 run:
@@ -215,6 +232,20 @@ run:
 test:
 	+@sh tests/run/deps.sh test >&2 || { echo '0 passed, 1 failed, 0 skipped'; exit 1; }
 	+@MAKEFLAGS= python3 tests/run/test.py </dev/null
+
+# Debian's own Python finds Debian's plotting library; another one that stands first in PATH may not.
+DEBIAN_PYTHON := $(or $(wildcard /usr/bin/python3),python3)
+
+ifneq ($(A)$(B),)
+bench:
+	+@sh tests/run/deps.sh page >&2 || { echo 'bench: died' >&2; exit 1; }
+	+@$(DEBIAN_PYTHON) tests/bench/bench.py
+else
+bench: export CPUS := $(if $(filter file,$(origin CPUS)),1,$(CPUS))
+bench:
+	+@sh tests/run/deps.sh bench >&2 && $(BUILD) all bench-user >&2 </dev/null || { echo 'bench: died' >&2; exit 1; }
+	+@$(DEBIAN_PYTHON) tests/bench/bench.py
+endif
 
 iso:
 	@sh tests/run/deps.sh iso >&2

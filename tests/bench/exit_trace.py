@@ -1,12 +1,15 @@
-"""Where the instructions of a VM exit go, counted one by one in the debugger of Bochs: no code in the hypervisor is needed.
+"""Where the instructions of a VM exit go, counted one by one in the debugger of Bochs, without code in the hypervisor.
 
     exit_trace.py [--functions KIND] [MACHINE [OPTION ...]]    the table of phases, for each kind of exit
 
 KIND asks for one of them (cpuid rdmsr wrmsr vmcall io mmio) function by function as well. MACHINE is one of
-tests/machines/ with Bochs (default: bochs-skylake), the OPTIONs are boot options (default: those of the budget). Needs a finished build. The guest is `guest/exits.c mix`, on one pCPU. Bochs stops it at
-vmx_exit, lets the first exits go by, and then prints each instruction that is executed; what is printed between the
-guest's instruction and VMRESUME is one exit. A count is exact: in Bochs an instruction is a tick. Exits after which the
-pCPU went to its scheduler, as a time slice had ended, are left out."""
+tests/machines/ with Bochs (default: bochs-skylake), the OPTIONs are boot options (default: those of the budget of
+docs/measuring.md). Needs a finished build.
+
+The guest is `guest/exits.c mix`, on one pCPU. Bochs stops it at vmx_exit, lets the first exits go by, and then prints
+each instruction that is executed; what is printed between the guest's instruction and VMRESUME is one exit. A count is
+exact: in Bochs an instruction is a tick. Exits after which the pCPU went to its scheduler, as a time slice had ended,
+are left out."""
 
 import argparse
 import bisect
@@ -31,11 +34,11 @@ SECONDS = 120
 EXITS_BEFORE = 60          # that what is done once is over
 INSTRUCTIONS = 100000      # that are printed: a dozen exits of each kind
 
-# By what the guest executed. A read of memory that exits is the one of a device's address.
+# By what the guest executed. A read of memory that exits is the one of an address that nothing answers.
 KINDS = {"cpuid": "cpuid", "rdmsr": "rdmsr", "wrmsr": "wrmsr", "vmcall": "vmcall", "out": "io", "mov": "mmio"}
 COUNTED = ("vmread", "vmwrite", "rdmsr", "wrmsr", "verw", "cpuid")
 
-# The phase of an instruction is that of the outermost function that it is executed for; of these the first that matches.
+# The phase of an instruction is that of the outermost function it is executed for that begins with one of these.
 PHASES = (
     ("L1D flush by software", ("vmx_enter_window_begin.l1d_msr_done", "..@")),
     ("exit, assembly", ("vmx_exit", "vmx_leave")),
@@ -89,10 +92,9 @@ class Program:
     def learn(self, addresses):
         """Asks which functions were inlined at these."""
         asked = sorted(addresses)
-        answer = subprocess.run(["addr2line", "-a", "-f", "-i", "-e", self.elf], check=True, capture_output=True, text=True,
-                                input="".join(f"{address:#x}\n" for address in asked)).stdout.splitlines()
-        chain = None
-        for line in answer:
+        answer = subprocess.run(["addr2line", "-a", "-f", "-i", "-e", self.elf], check=True, capture_output=True,
+                                text=True, input="".join(f"{address:#x}\n" for address in asked))
+        for line in answer.stdout.splitlines():
             if line.startswith("0x"):
                 chain = self.chains.setdefault(int(line, 16), [])
                 expects_name = True
@@ -103,6 +105,10 @@ class Program:
 
     def symbol(self, address):
         return self.names[bisect.bisect_right(self.addresses, address) - 1]
+
+    def function(self, address):
+        """Without the local label."""
+        return self.symbol(address).partition(".")[0]
 
     def chain(self, address):
         """The function that holds an address and those inlined into it there, outermost first."""
@@ -143,7 +149,7 @@ def phase_of(chain):
 def in_one_function(program, call):
     """RSB work: the target is a local label, nothing returns from there."""
     target = re.search(r"\(0x([0-9a-f]+)\)", call.operands)
-    return target and program.symbol(int(target[1], 16)).partition(".")[0] == program.symbol(call.address).partition(".")[0]
+    return target and program.function(int(target[1], 16)) == program.function(call.address)
 
 
 def phases_of(program, host):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that a target of the Makefile needs: deps.sh iso|run|test.
+# Installs the Debian packages that a target of the Makefile needs: deps.sh iso|run|test|bench|page.
 # Plain shell, because python3 may be one of them. Says nothing when nothing is missing.
 set -eu
 
@@ -7,6 +7,7 @@ build="nasm python3"
 iso="grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools"
 bochs="bochs bochsbios vgabios"
 qemu="qemu-system-x86"
+plots="python3-matplotlib"
 tests="libc6-dev libcmocka-dev clang libclang-rt-dev cppcheck clang-format spin"
 
 case "${MACHINE:-}" in
@@ -22,8 +23,10 @@ case "${1:-}" in
 iso) wanted="$build $iso" ;;
 run) wanted="$build $iso $emulators" ;;
 test) wanted="$build $iso $bochs $qemu $tests" ;;
+bench) wanted="$build $iso $emulators libc6-dev binutils $plots" ;;
+page) wanted="python3 $plots" ;;
 *)
-	echo "usage: deps.sh iso|run|test" >&2
+	echo "usage: deps.sh iso|run|test|bench|page" >&2
 	exit 2
 	;;
 esac
