@@ -9,6 +9,7 @@
 #include "arch/defs/msr.h"
 #include "guest/lib/cpu.h"
 #include "guest/lib/fault.h"
+#include "guest/lib/fpu.h"
 #include "guest/lib/guest.h"
 #include "guest/lib/hypervisor.h"
 #include "guest/lib/report.h"
@@ -155,27 +156,7 @@ static void check_instructions(void)
 
 /* ---- extended state ---- */
 
-/* What XSAVE keeps of each component outside 64-bit mode, from its start. SDM vol. 1, "XSAVE-Managed State". */
-static const struct {
-	uint8_t component;
-	uint16_t bytes;
-} avx_and_later[] = {
-	{2, 8 * 16}, /* upper halves of YMM0-7 */
-	{5, 8 * 8},  /* opmask */
-	{6, 8 * 32}, /* upper halves of ZMM0-7 */
-};
-
-#define FXSAVE_MXCSR  24
-#define FXSAVE_ST     32
-#define FXSAVE_XMM    160
-#define XSAVE_HEADER  512
-#define MXCSR_DEFAULT 0x1f80
-#define FCW_DEFAULT   0x37f
-#define FTW_ALL       0xff
-
-static uint8_t fpu_wanted[4096] __attribute__((aligned(64)));
-static uint8_t fpu_seen[4096] __attribute__((aligned(64)));
-static bool has_xsave;
+static struct fpu fpu;
 static uint32_t xcr0;
 
 struct xcr_write {
@@ -198,21 +179,14 @@ static uint32_t xsetbv_vector(uint32_t index, uint32_t value)
 
 static void check_xcr0(void)
 {
-	const uint32_t usable = XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512;
-	uint32_t allowed;
-
-	has_xsave = cpuid(CPUID_FEATURES, 0).ecx & CPUID1_ECX_XSAVE;
-	write_cr0((read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP);
-	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
-	if (!has_xsave) {
+	report_equal("osxsave_before", cpuid(CPUID_FEATURES, 0).ecx & CPUID1_ECX_OSXSAVE, 0);
+	fpu_enable();
+	if (!(cpuid(CPUID_FEATURES, 0).ecx & CPUID1_ECX_XSAVE)) {
 		report_skip("xcr0");
 		return;
 	}
-	report_equal("osxsave_before", cpuid(CPUID_FEATURES, 0).ecx & CPUID1_ECX_OSXSAVE, 0);
-	write_cr4(read_cr4() | CR4_OSXSAVE);
 	report_equal("osxsave_after", cpuid(CPUID_FEATURES, 0).ecx & CPUID1_ECX_OSXSAVE, CPUID1_ECX_OSXSAVE);
-	allowed = cpuid(CPUID_XSAVE, 0).eax;
-	xcr0 = allowed & usable;
+	xcr0 = fpu_xcr0();
 	report_equal("xcr0_reset", xgetbv(0), XCR0_X87);
 	report_fault("xsetbv_0", xsetbv_vector(0, 0), EXC_GP);
 	report_fault("xsetbv_no_sse", xsetbv_vector(0, XCR0_X87 | XCR0_AVX), EXC_GP);
@@ -227,64 +201,6 @@ static uint32_t next_random(uint32_t *seed)
 {
 	*seed = *seed * 1664525 + 1013904223;
 	return *seed >> 8;
-}
-
-static void fill(uint8_t *bytes, uint32_t count, uint32_t *seed)
-{
-	for (uint32_t i = 0; i < count; i++)
-		bytes[i] = (uint8_t)next_random(seed);
-}
-
-static void store16(uint8_t *at, uint32_t value)
-{
-	at[0] = (uint8_t)value;
-	at[1] = (uint8_t)(value >> 8);
-}
-
-static void fpu_load(uint32_t *seed)
-{
-	store16(fpu_wanted, FCW_DEFAULT);
-	fpu_wanted[4] = FTW_ALL;
-	store16(fpu_wanted + FXSAVE_MXCSR, MXCSR_DEFAULT);
-	for (unsigned i = 0; i < 8; i++) {
-		fill(fpu_wanted + FXSAVE_ST + 16 * i, 10, seed);
-		fill(fpu_wanted + FXSAVE_XMM + 16 * i, 16, seed);
-	}
-	if (!has_xsave) {
-		__asm__ volatile("fxrstor %0" : : "m"(fpu_wanted));
-		return;
-	}
-	fpu_wanted[XSAVE_HEADER] = (uint8_t)xcr0;
-	for (unsigned i = 0; i < COUNT(avx_and_later); i++)
-		if (xcr0 >> avx_and_later[i].component & 1)
-			fill(fpu_wanted + cpuid(CPUID_XSAVE, avx_and_later[i].component).ebx, avx_and_later[i].bytes,
-			     seed);
-	__asm__ volatile("xrstor %0" : : "m"(fpu_wanted), "a"(xcr0), "d"(0));
-}
-
-static bool same(uint32_t offset, uint32_t bytes)
-{
-	for (uint32_t i = offset; i < offset + bytes; i++)
-		if (fpu_wanted[i] != fpu_seen[i])
-			return false;
-	return true;
-}
-
-static bool fpu_kept(void)
-{
-	bool good = true;
-
-	if (has_xsave)
-		__asm__ volatile("xsave %0" : "+m"(fpu_seen) : "a"(xcr0), "d"(0));
-	else
-		__asm__ volatile("fxsave %0" : "+m"(fpu_seen));
-	good &= same(0, 2) && same(FXSAVE_MXCSR, 2);
-	for (unsigned i = 0; i < 8; i++)
-		good &= same(FXSAVE_ST + 16 * i, 10) && same(FXSAVE_XMM + 16 * i, 16);
-	for (unsigned i = 0; i < COUNT(avx_and_later); i++)
-		if (xcr0 >> avx_and_later[i].component & 1)
-			good &= same(cpuid(CPUID_XSAVE, avx_and_later[i].component).ebx, avx_and_later[i].bytes);
-	return good;
 }
 
 /* ---- what must be kept ---- */
@@ -352,7 +268,7 @@ static void load_all(uint32_t seed)
 		r->value = ((next_random(&seed) << 16 ^ next_random(&seed)) & r->mask) | r->fixed;
 		r->write(r->value);
 	}
-	fpu_load(&seed);
+	fpu_load(&fpu, xcr0, seed);
 }
 
 static void check_kept(uint32_t rounds)
@@ -363,8 +279,8 @@ static void check_kept(uint32_t rounds)
 		for (unsigned i = 0; i < PAUSES_BETWEEN_ROUNDS; i++)
 			cpu_pause();
 		gpr_lost += gprs_lost(round * 0x01010101);
-		fpu_lost += !fpu_kept();
-		xcr0_lost += has_xsave && xgetbv(0) != xcr0;
+		fpu_lost += !fpu_kept(&fpu, xcr0);
+		xcr0_lost += xcr0 && xgetbv(0) != xcr0;
 		for (unsigned i = 0; i < COUNT(kept_msrs); i++)
 			if (kept_msrs[i].present)
 				kept_msrs[i].lost += rdmsr(kept_msrs[i].msr) != kept_msrs[i].value;

@@ -5,6 +5,7 @@
 #include "arch/defs/cr.h"
 #include "guest/lib/apic.h"
 #include "guest/lib/cpu.h"
+#include "guest/lib/eip.h"
 #include "guest/lib/fault.h"
 #include "guest/lib/guest.h"
 #include "guest/lib/irq.h"
@@ -17,30 +18,6 @@
 #define RFLAGS_AC          (1u << 18)
 #define HPET_GPA           0xfed00000u /* where PCs have one, and a guest has nothing */
 
-/* ---- where the program was to go on when an event came ---- */
-
-#define EIPS_MAX 8
-
-volatile uint32_t eip_count, eips[EIPS_MAX];
-extern const char note_eip[];
-
-__asm__(".text\n"
-	"note_eip:\n"
-	"	pushl %eax\n"
-	"	movl eip_count, %eax\n"
-	"	andl $7, %eax\n"
-	"	pushl 4(%esp)\n"
-	"	popl eips(,%eax,4)\n"
-	"	incl eip_count\n"
-	"	popl %eax\n"
-	"	iretl\n");
-
-static void note_from(uint8_t vector)
-{
-	eip_count = 0;
-	fault_set_gate(vector, (uint32_t)(uintptr_t)note_eip);
-}
-
 static void send_self(void)
 {
 	apic_send(APIC_ICR_TO_SELF | APIC_ICR_ASSERT | VECTOR, 0);
@@ -52,7 +29,7 @@ static void check_sti_shadow(void)
 {
 	uint32_t after;
 
-	note_from(VECTOR);
+	eip_note(VECTOR);
 	send_self();
 	__asm__ volatile("movl $1f, %0\n\t"
 			 "sti\n\t"
@@ -72,7 +49,7 @@ static void check_single_step(void)
 {
 	uint32_t after;
 
-	note_from(EXC_DB);
+	eip_note(EXC_DB);
 	__asm__ volatile("movl $1f, %0\n\t"
 			 "pushfl\n\t"
 			 "orl %1, (%%esp)\n\t"
