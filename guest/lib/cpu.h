@@ -90,13 +90,20 @@ static inline void outl(uint16_t port, uint32_t value)
 	}
 CPU_REGISTER(cr0)
 CPU_REGISTER(cr2)
+CPU_REGISTER(cr3)
 CPU_REGISTER(cr4)
 CPU_REGISTER(dr0)
 CPU_REGISTER(dr1)
 CPU_REGISTER(dr2)
 CPU_REGISTER(dr3)
 CPU_REGISTER(dr6)
+CPU_REGISTER(dr7)
 #undef CPU_REGISTER
+
+static inline void invlpg(const volatile void *address)
+{
+	__asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
+}
 
 static inline void cpu_pause(void)
 {

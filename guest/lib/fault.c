@@ -30,6 +30,7 @@ struct tss {
 
 /* In lib/fault_entry.asm. */
 extern const uint32_t fault_entries[EXCEPTIONS];
+extern const uint32_t fault_vectors_with_error;
 void fault_load_gdt(const struct fault_table *gdtr);
 _Noreturn void fault_unexpected(uint32_t vector, uint32_t error, uint32_t eip);
 
@@ -82,6 +83,11 @@ void fault_unexpected(uint32_t vector, uint32_t error, uint32_t eip)
 {
 	print("fault: unexpected: vector=%u error=0x%x eip=0x%x\n", vector, error, eip);
 	guest_exit(vector);
+}
+
+bool fault_has_error(uint32_t vector)
+{
+	return vector < EXCEPTIONS && (fault_vectors_with_error >> vector & 1);
 }
 
 struct msr_access {

@@ -2,6 +2,7 @@
 #ifndef GUEST_LIB_FAULT_H
 #define GUEST_LIB_FAULT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* fault_try: there was no fault. */
@@ -31,6 +32,11 @@ uint32_t fault_try(void (*attempt)(void *), void *argument);
 /* Runs code in ring 3, which must end in INT3. Returns the vector of the exception that ended it: that of INT3 if it
  * ran through. */
 uint32_t fault_try_ring3(void (*code)(void));
+
+/* Of the exception that ended the latest attempt: its error code (0 where the vector has none), where it was, and the
+ * registers of the string instructions. */
+extern uint32_t fault_error, fault_eip, fault_ecx, fault_esi, fault_edi;
+bool fault_has_error(uint32_t vector);
 
 /* RDMSR and WRMSR in this manner. *value is untouched if RDMSR faults. */
 uint32_t fault_rdmsr(uint32_t msr, uint64_t *value);

@@ -18,9 +18,18 @@ align 16
 user_stack:	resb USER_STACK_BYTES
 user_stack_top:
 try_esp:	resd 1			; the stack to go back to; 0: no attempt is under way
+global fault_error, fault_eip, fault_ecx, fault_esi, fault_edi
+fault_error:	resd 1
+fault_eip:	resd 1
+fault_ecx:	resd 1
+fault_esi:	resd 1
+fault_edi:	resd 1
 
 section .rodata
 align 4
+global fault_vectors_with_error
+fault_vectors_with_error:
+	dd	VECTORS_WITH_ERROR
 global fault_entries
 fault_entries:
 %assign vector 0
@@ -52,6 +61,11 @@ fault_common:
 	pop	eax
 	cmp	dword [try_esp], 0
 	je	.unexpected
+	pop	dword [fault_error]
+	pop	dword [fault_eip]
+	mov	[fault_ecx], ecx
+	mov	[fault_esi], esi
+	mov	[fault_edi], edi
 	mov	esp, [try_esp]
 	jmp	fault_try_end
 .unexpected:
