@@ -54,9 +54,8 @@ def unmet(patterns, lines):
     return None
 
 
-def problems(section, output, end):
+def problems(section, lines, end):
     """What in the output is not as the row wants it, one text each."""
-    lines = output.splitlines()
     in_order = unmet(lines_of(section, "expect"), lines)
     found = [in_order] if in_order else []
     found += [f"expected anywhere: {pattern}" for pattern in lines_of(section, "anywhere")
@@ -81,27 +80,36 @@ def expanded(line):
     return getattr(generators, name)(*arguments)
 
 
-def play(name, section):
-    machine = Machine(section["machine"])
-    if machine.why_not():
-        return Result(skipped=1, detail=machine.why_not())
-    environment = os.environ | {"MACHINE": machine.name, "CPUS": section.get("cpus", "2"),
-                                "VMS": section.get("vms", ""), "CMDLINE": section.get("cmdline", "")}
+def run_script(name, section, script):
+    """Plays the lines on the section's machine; returns the console's lines, and the lines on standard error."""
+    environment = os.environ | {"MACHINE": section["machine"], "CPUS": section.get("cpus", "2"),
+                                "VMS": " ".join(section.get("vms", "").split()), "CMDLINE": section.get("cmdline", "")}
     runner = subprocess.Popen([sys.executable, str(ROOT / "tests/run/run.py"), name.replace("/", "-")], cwd=ROOT,
                               env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    script = "\n".join(line for written in lines_of(section, "script") for line in expanded(written)) + "\n"
     seconds = section.getint("seconds", 120)
     try:
-        output, errors = runner.communicate(script.encode(), timeout=seconds)
+        output, errors = runner.communicate("".join(f"{line}\n" for line in script).encode(), timeout=seconds)
     except subprocess.TimeoutExpired:
         runner.send_signal(signal.SIGTERM)  # it ends its emulator
         output, errors = runner.communicate()
         errors += f"\nnot done within {seconds} s".encode()
-    output, errors = (text.decode(errors="replace") for text in (output, errors))
-    found = problems(section, output, errors.splitlines()[-1] if errors else "")
+    return [text.decode(errors="replace").splitlines() for text in (output, errors)]
+
+
+def outcome(found, lines, errors):
+    """A row's result: what was found wrong, if anything, and then all that was said."""
     if not found:
         return Result(passed=1)
-    return Result(failed=1, detail="\n".join([*found, "---- console ----", output, "---- runner ----", errors]))
+    return Result(failed=1, detail="\n".join([*found, "---- console ----", *lines, "---- runner ----", *errors]))
+
+
+def play(name, section):
+    why_not = Machine(section["machine"]).why_not()
+    if why_not:
+        return Result(skipped=1, detail=why_not)
+    script = [line for written in lines_of(section, "script") for line in expanded(written)]
+    lines, errors = run_script(name, section, script)
+    return outcome(problems(section, lines, errors[-1] if errors else ""), lines, errors)
 
 
 def emu_row(name, section):

@@ -9,9 +9,10 @@ import sys
 from machine import ROOT
 from rows import Result, Row, command, command_row, run_rows
 
-sys.path += [str(ROOT / "tests" / folder) for folder in ("audit", "bench", "emu", "lint", "model")]
+sys.path += [str(ROOT / "tests" / folder) for folder in ("audit", "bench", "compare", "emu", "lint", "model")]
 from bench_tests import bench_rows_of_tests, bench_user_rows
 from check import audit_rows
+from compare import compare_rows
 from emu import emu_rows
 from lint import lint_rows
 from model import model_rows
@@ -75,7 +76,7 @@ def main():
     host = sorted(pathlib.Path(ROOT, "tests/host").glob("test_*.c"))
     fuzz = sorted(pathlib.Path(ROOT, "tests/fuzz").glob("fuzz_*.c"))
     groups = {
-        "all": lint_rows() + audit_rows() + emu_rows() + trap_rows() + bench_rows_of_tests(),
+        "all": lint_rows() + audit_rows() + emu_rows() + compare_rows() + trap_rows() + bench_rows_of_tests(),
         "host-tests": [host_row(source) for source in host],
         "bench-user": bench_user_rows(),
         "fuzzers": [fuzz_row(source) for source in fuzz],
