@@ -41,8 +41,8 @@ struct percpu {
 	uint64_t sleep_until_tsc; /* nobody's timer that this pCPU could see to is due before */
 	uint64_t timer_armed_tsc; /* what the preemption timer of the current vCPU stands for; 0: nothing */
 
-	/* Where the time went, in TSC ticks since sched_loop(); all before account_tsc is in one of the three. Root mode
-	 * is what is neither guest nor sleep. */
+	/* Where the time went, in TSC ticks since sched_loop(); all before account_tsc is in one of the three. Root
+	 * mode is what is neither guest nor sleep. */
 	uint64_t account_tsc;
 	uint64_t guest_ticks, root_ticks, idle_ticks;
 
