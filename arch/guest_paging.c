@@ -99,3 +99,11 @@ bool guest_paging_walk(const struct guest_paging *paging, uint64_t linear, guest
 	}
 	return false; /* level 1 is a leaf */
 }
+
+/* A PAE top entry has neither bit: there they are reserved. */
+uint8_t guest_paging_marks(const struct guest_paging *paging, unsigned index, unsigned count)
+{
+	if (index == 0 && format_of(paging) == &format_pae)
+		return 0;
+	return PTE_ACCESSED | (paging->write && index + 1 == count ? PTE_DIRTY : 0);
+}

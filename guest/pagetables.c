@@ -15,8 +15,6 @@
 #include "guest/lib/irq.h"
 #include "guest/lib/paging.h"
 
-#define PTE_ACCESSED      (1ull << 5)
-#define PTE_DIRTY         (1ull << 6)
 #define PTE_GLOBAL        (1ull << 8)
 #define PTE_ADDRESS_BIT51 (1ull << 51)
 #define LARGE_PAGE_BYTES  0x200000u

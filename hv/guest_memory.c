@@ -7,15 +7,37 @@
 #include "arch/vmx.h"
 #include "hv/vm.h"
 
+#define LEVELS_MAX 4
+
+/* The entries that a walk has read. */
+struct walk {
+	const struct vm *vm;
+	uint8_t *entries[LEVELS_MAX];
+	unsigned count;
+};
+
 static bool read_entry(void *context, gpa_t at, unsigned bytes, uint64_t *value)
 {
-	const void *p = vm_memory(context, at, bytes);
+	struct walk *walk = context;
+	uint8_t *p = vm_memory(walk->vm, at, bytes);
 
 	if (p == NULL)
 		return false;
+	walk->entries[walk->count++] = p;
 	*value = 0;
 	memcpy(value, p, bytes);
 	return true;
+}
+
+/* As the CPU would: other vCPUs may be at the same entries. */
+static void mark_entries(const struct guest_paging *paging, const struct walk *walk)
+{
+	for (unsigned i = 0; i < walk->count; i++) {
+		const uint8_t marks = guest_paging_marks(paging, i, walk->count);
+
+		if ((*walk->entries[i] & marks) != marks)
+			__atomic_fetch_or(walk->entries[i], marks, __ATOMIC_RELAXED);
+	}
 }
 
 static enum guest_memory_status translate(struct vcpu *vcpu, uint64_t linear, bool write, gpa_t *out)
@@ -28,10 +50,13 @@ static enum guest_memory_status translate(struct vcpu *vcpu, uint64_t linear, bo
 		.user = vcpu_cpl() == 3,
 		.write = write,
 	};
+	struct walk walk = {.vm = vcpu->vm};
 	uint32_t error_code;
 
-	if (guest_paging_walk(&paging, linear, read_entry, vcpu->vm, out, &error_code))
+	if (guest_paging_walk(&paging, linear, read_entry, &walk, out, &error_code)) {
+		mark_entries(&paging, &walk);
 		return GUEST_MEMORY_OK;
+	}
 	vcpu->switched.cr2 = linear;
 	write_cr2(linear);
 	vcpu_inject_exception_error(vcpu, EXC_PF, error_code);

@@ -8,6 +8,8 @@
 #define PTE_USER         (1ull << 2)
 #define PTE_PWT          (1ull << 3)
 #define PTE_PCD          (1ull << 4)
+#define PTE_ACCESSED     (1ull << 5)
+#define PTE_DIRTY        (1ull << 6) /* in an entry that maps a page */
 #define PTE_LARGE        (1ull << 7) /* in a PDE or PDPTE: maps a page */
 #define PTE_NX           (1ull << 63)
 #define PTE_ADDRESS_MASK 0x000ffffffffff000ull

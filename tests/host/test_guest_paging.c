@@ -446,10 +446,33 @@ static void test_no_paging(void **state)
 	}
 }
 
+/* SDM vol. 3A, "Accessed and Dirty Flags": accessed on the way, dirty in the last entry by a write; a PAE top entry has
+ * neither. */
+static void test_marks(void **state)
+{
+	(void)state;
+	for (const struct shape *s = shapes; s < shapes + LENGTH(shapes); s++) {
+		for (unsigned write = 0; write < 2; write++) {
+			struct build b = plain_build(s);
+			struct memory m;
+			struct guest_paging p = construct(s, &b, &m);
+
+			p.write = write;
+			for (unsigned i = 0; i < s->entries; i++) {
+				const uint8_t last = i + 1 == s->entries && write ? 0x40 : 0;
+				const bool pae_top = i == 0 && !s->top_has_rights;
+
+				assert_int_equal(guest_paging_marks(&p, i, s->entries), pae_top ? 0 : 0x20 | last);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_marks),
 		cmocka_unit_test(test_positions),
 		cmocka_unit_test(test_linear_addresses_wrap),
 		cmocka_unit_test(test_long_addresses_do_not_wrap),
