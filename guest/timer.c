@@ -153,6 +153,17 @@ static void answer_rate(const char *question, uint64_t pm_ticks_each)
 		answer_within(question, (last_pm - first_pm) & PM_MASK, pm_ticks_each * (wanted - 1), PERCENT);
 }
 
+/* One interrupt, asked for at start: not early, and late by what an exit or two take. */
+static void answer_once(const char *question, uint32_t start, uint32_t pm_ticks)
+{
+	const uint32_t took = (last_pm - start) & PM_MASK;
+
+	if (took >= pm_ticks - pm_ticks / 50 && took <= pm_ticks + 2 * MILLISECOND)
+		answer_yes(question, true);
+	else
+		answer_within(question, took, pm_ticks, 0);
+}
+
 /* ---- 8254 ---- */
 
 static void pit_start(uint8_t mode, uint32_t count)
@@ -195,7 +206,7 @@ static void ask_pit(void)
 	start = pm();
 	pit_start(PIT_MODE0, PIT_RELOAD);
 	all_come();
-	answer_within("pit_once", (last_pm - start) & PM_MASK, pm_of_pit(PIT_RELOAD), 10);
+	answer_once("pit_once", start, (uint32_t)pm_of_pit(PIT_RELOAD));
 	answer_yes("pit_once_is_once", is_silent() && ticks == 1);
 	outb(PIC_MASTER_DATA, PIC_MASK_ALL);
 }
@@ -265,10 +276,19 @@ static void ask_rtc(void)
 
 /* ---- local APIC ---- */
 
-/* Counts of the timer in some PM ticks. */
+/* a * b / c, without the compiler's library. */
+static uint32_t scaled(uint32_t a, uint32_t b, uint32_t c)
+{
+	uint32_t high;
+
+	__asm__("mull %3; divl %4" : "=a"(a), "=&d"(high) : "a"(a), "r"(b), "r"(c) : "cc");
+	return a;
+}
+
+/* Counts of the timer in some PM ticks. What the reads themselves take falls out, for there is one on each side. */
 static uint32_t apic_counts(uint32_t divide, uint32_t pm_ticks)
 {
-	uint32_t start;
+	uint32_t start, counts;
 
 	apic_write(APIC_LVT_TIMER, APIC_LVT_MASKED);
 	apic_write(APIC_TIMER_DIVIDE, divide);
@@ -276,7 +296,8 @@ static uint32_t apic_counts(uint32_t divide, uint32_t pm_ticks)
 	start = pm();
 	while (pm_since(start) < pm_ticks)
 		cpu_pause();
-	return 0xffffffff - apic_read(APIC_TIMER_CURRENT);
+	counts = 0xffffffff - apic_read(APIC_TIMER_CURRENT);
+	return scaled(counts, pm_ticks, pm_since(start));
 }
 
 static void ask_apic(void)
@@ -299,7 +320,7 @@ static void ask_apic(void)
 	start = pm();
 	apic_write(APIC_TIMER_INITIAL, by_1);
 	answer_yes("apic_once_comes", all_come());
-	answer_within("apic_once", (last_pm - start) & PM_MASK, 10 * MILLISECOND, PERCENT);
+	answer_once("apic_once", start, 10 * MILLISECOND);
 	answer_yes("apic_once_is_once", is_silent() && ticks == 1);
 	answer_number("apic_once_stops_at", apic_read(APIC_TIMER_CURRENT));
 }
