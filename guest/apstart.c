@@ -207,7 +207,7 @@ static struct found *prepare(unsigned page)
 
 	for (unsigned i = 0; i < 1u << PAGE_SHIFT; i++)
 		at[i] = 0;
-	for (unsigned i = 0; i < (unsigned)(real_end - real_start); i++)
+	for (unsigned i = 0; i < (unsigned)((uintptr_t)real_end - (uintptr_t)real_start); i++)
 		at[i] = real_start[i];
 	return (struct found *)(uintptr_t)((page << PAGE_SHIFT) + FOUND_AT);
 }
