@@ -2,6 +2,8 @@
 
 import re
 
+import linux_models
+
 
 def trace_entries(lines):
     """The `entry` rows as dictionaries, for each pCPU in the order in which they were shown last."""
@@ -245,3 +247,8 @@ def bench_turn_counts(lines):
                     "toggle": (wanting, 2 * wanting), "msrlist": (0, 0)}[row["strategy"].rpartition(":")[2]]
         if (row["mcu_reads"], row["mcu_writes"]) != expected or row["entries"] != row["turns"] * row["turn"]:
             yield f"{name} {row}: expected reads and writes {expected}"
+
+
+def linux_models_as_documented(lines):
+    """What Linux says of its CPU under each model is the table of docs/guests.md."""
+    yield from linux_models.problems(lines)

@@ -10,6 +10,7 @@
     anywhere =          regular expressions that must match some line
     forbid =            regular expressions that must match no line
     check =             names of functions of checks.py that look at the whole output
+    measure =           names of functions of measures.py, which say what was measured, also when the row passes
     end = ok|failed     the last line on standard error; default: ok
     seconds =           time limit; default: 120
 
@@ -22,13 +23,17 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 
 import checks
 import generators
+import measures
 from machine import ROOT, Machine
 from rows import Result, Row
 
-KEYS = {"machine", "cpus", "vms", "cmdline", "script", "expect", "anywhere", "forbid", "check", "end", "seconds"}
+KEYS = {"machine", "cpus", "vms", "cmdline", "script", "expect", "anywhere", "forbid", "check", "measure", "end", "seconds"}
 
 
 def lines_of(section, key):
@@ -80,27 +85,67 @@ def expanded(line):
     return getattr(generators, name)(*arguments)
 
 
+class Run:
+    """A run of run.py: the lines of the console as they come, with the time of each."""
+
+    def __init__(self, name, environment, script):
+        self.lines, self.times = [], []
+        self.stderr = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([sys.executable, str(ROOT / "tests/run/run.py"), name.replace("/", "-")],
+                                        cwd=ROOT, env=os.environ | environment, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=self.stderr)
+        self.threads = [threading.Thread(target=work) for work in (self.listen, lambda: self.tell(script))]
+        for thread in self.threads:
+            thread.start()
+
+    def listen(self):
+        for line in self.process.stdout:
+            self.times.append(time.monotonic())
+            self.lines.append(line.decode(errors="replace").rstrip("\r\n"))
+
+    def tell(self, script):
+        try:
+            with self.process.stdin as pipe:
+                pipe.write("".join(f"{line}\n" for line in script).encode())
+        except BrokenPipeError:
+            pass  # it says itself why it ended
+
+    def finish(self, seconds):
+        """Waits for the end, or brings it about; returns the lines on standard error."""
+        late = []
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGTERM)  # it ends its emulator
+            self.process.wait()
+            late = [f"not done within {seconds} s"]
+        for thread in self.threads:
+            thread.join()
+        self.stderr.seek(0)
+        return self.stderr.read().decode(errors="replace").splitlines() + late
+
+
+def run_timed(name, section, script):
+    """Plays the lines on the section's machine; returns the console's lines, when each came, and the lines on standard
+    error."""
+    environment = {"MACHINE": section["machine"], "CPUS": section.get("cpus", "2"),
+                   "VMS": " ".join(section.get("vms", "").split()), "CMDLINE": section.get("cmdline", "")}
+    run = Run(name, environment, script)
+    errors = run.finish(section.getint("seconds", 120))
+    return run.lines, run.times, errors
+
+
 def run_script(name, section, script):
-    """Plays the lines on the section's machine; returns the console's lines, and the lines on standard error."""
-    environment = os.environ | {"MACHINE": section["machine"], "CPUS": section.get("cpus", "2"),
-                                "VMS": " ".join(section.get("vms", "").split()), "CMDLINE": section.get("cmdline", "")}
-    runner = subprocess.Popen([sys.executable, str(ROOT / "tests/run/run.py"), name.replace("/", "-")], cwd=ROOT,
-                              env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    seconds = section.getint("seconds", 120)
-    try:
-        output, errors = runner.communicate("".join(f"{line}\n" for line in script).encode(), timeout=seconds)
-    except subprocess.TimeoutExpired:
-        runner.send_signal(signal.SIGTERM)  # it ends its emulator
-        output, errors = runner.communicate()
-        errors += f"\nnot done within {seconds} s".encode()
-    return [text.decode(errors="replace").splitlines() for text in (output, errors)]
+    """The same without the times."""
+    lines, _, errors = run_timed(name, section, script)
+    return lines, errors
 
 
-def outcome(found, lines, errors):
-    """A row's result: what was found wrong, if anything, and then all that was said."""
+def outcome(found, lines, errors, notes=()):
+    """A row's result: what was found wrong, if anything, and then all that was said; else what was measured."""
     if not found:
-        return Result(passed=1)
-    return Result(failed=1, detail="\n".join([*found, "---- console ----", *lines, "---- runner ----", *errors]))
+        return Result(passed=1, detail="\n".join(notes))
+    return Result(failed=1, detail="\n".join([*found, *notes, "---- console ----", *lines, "---- runner ----", *errors]))
 
 
 def play(name, section):
@@ -108,8 +153,13 @@ def play(name, section):
     if why_not:
         return Result(skipped=1, detail=why_not)
     script = [line for written in lines_of(section, "script") for line in expanded(written)]
-    lines, errors = run_script(name, section, script)
-    return outcome(problems(section, lines, errors[-1] if errors else ""), lines, errors)
+    lines, times, errors = run_timed(name, section, script)
+    found, notes = problems(section, lines, errors[-1] if errors else ""), []
+    if not found:
+        said = [text for measure in section.get("measure", "").split() for text in getattr(measures, measure)(lines, times)]
+        notes = [text for text in said if not text.startswith("! ")]
+        found = [text.removeprefix("! ") for text in said if text.startswith("! ")]
+    return outcome(found, lines, errors, notes)
 
 
 def emu_row(name, section):

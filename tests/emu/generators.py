@@ -28,6 +28,14 @@ def flips(count, seed):
         yield f"set {knob} {dice.choice(KNOBS[knob])}{force}"
 
 
+def slow_flips(count, seed):
+    """The flush mode at random, once a second."""
+    dice = random_from(seed)
+    for _ in range(int(count)):
+        yield f"set vmentry_l1d_flush {dice.choice(KNOBS['vmentry_l1d_flush'])}"
+        yield "wait 1"
+
+
 def lives(count, seed, *names):
     """VMs stopped, started, reset, paused and resumed, in an order in which each command succeeds; all run at the end."""
     dice = random_from(seed)

@@ -9,8 +9,7 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "tests/run"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "run"))
 
 from emulator import Emulator
 from iso import write_iso

@@ -15,7 +15,7 @@ class Result:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
-    detail: str = ""  # why it failed or was skipped
+    detail: str = ""  # why it failed or was skipped; of one that passed, what it measured
 
 
 @dataclasses.dataclass
@@ -65,7 +65,7 @@ def run_rows(rows, workers=2):
             word = "FAILED" if result.failed else "ok" if result.passed else "skipped"
             note = f" ({result.detail})" if result.skipped else ""
             print(f"[{count}/{len(rows)}] {row.name} ... {word} {seconds:.1f}s{note}", flush=True)
-            if result.failed:
+            if result.detail and not result.skipped:
                 print("\n".join("    " + line for line in result.detail.splitlines()), flush=True)
             total.passed += result.passed
             total.failed += result.failed
