@@ -62,12 +62,22 @@ static const char *no_fb_clear_dis(void)
 	return why != NULL || has_fb_clear_ctrl() ? why : "cpu has no fb_clear_ctrl";
 }
 
+struct bench {
+	const char *name, *summary;
+	const char *(*missing)(void);
+	const char *(*measure)(const struct bench *bench);
+	/* What measure() is about: one of these. */
+	enum bench_guest_op op;
+	uint32_t (*step)(uint64_t value);
+	const char *(*scenario)(const char *name);
+};
+
 /* ---- round trips seen from a guest ---- */
 
-static const char *measure_exit(const char *name, enum bench_guest_op op)
+static const char *measure_exit(const struct bench *bench)
 {
-	const struct bench_guest_order timed = {.op = op};
-	const struct bench_guest_order empty = {.op = op, .empty = 1};
+	const struct bench_guest_order timed = {.op = bench->op};
+	const struct bench_guest_order empty = {.op = bench->op, .empty = 1};
 	struct bench_result result;
 	uint32_t overhead;
 	const char *why = bench_vm_start(0, BENCH_WISH_HOST);
@@ -79,47 +89,17 @@ static const char *measure_exit(const char *name, enum bench_guest_op op)
 		why = bench_measure(&result, bench_measure_sample_guest, &timed, BENCH_PER_REPEAT, BENCH_REPEATS,
 				    overhead);
 	if (why == NULL)
-		bench_measure_row(name, "", &result, "");
+		bench_measure_row(bench->name, "", &result, "");
 	bench_vm_stop(0);
 	return why;
-}
-
-static const char *measure_cpuid(const char *name)
-{
-	return measure_exit(name, BENCH_GUEST_CPUID);
-}
-
-static const char *measure_rdmsr(const char *name)
-{
-	return measure_exit(name, BENCH_GUEST_RDMSR);
-}
-
-static const char *measure_wrmsr(const char *name)
-{
-	return measure_exit(name, BENCH_GUEST_WRMSR);
-}
-
-static const char *measure_vmcall(const char *name)
-{
-	return measure_exit(name, BENCH_GUEST_VMCALL);
-}
-
-static const char *measure_io(const char *name)
-{
-	return measure_exit(name, BENCH_GUEST_IO);
-}
-
-static const char *measure_mmio(const char *name)
-{
-	return measure_exit(name, BENCH_GUEST_MMIO);
 }
 
 /* ---- single steps ---- */
 
 struct step {
 	uint32_t (*run)(uint64_t value);
-	uint64_t value;
-	uint64_t flip; /* bits that every second value has the other way round */
+	uint64_t value; /* for a step that writes one */
+	uint64_t flip;  /* bits that every second value has the other way round */
 };
 
 static const char *sample_step(const void *context, uint32_t *out, uint32_t count)
@@ -131,7 +111,7 @@ static const char *sample_step(const void *context, uint32_t *out, uint32_t coun
 	return bench_measure_pause();
 }
 
-static const char *measure_step(const char *name, const struct step *step)
+static const char *measure_step_of(const struct bench *bench, const struct step *step)
 {
 	const struct step nothing = {.run = bench_step_nothing};
 	struct bench_result result;
@@ -141,39 +121,23 @@ static const char *measure_step(const char *name, const struct step *step)
 	if (why == NULL)
 		why = bench_measure(&result, sample_step, step, BENCH_PER_REPEAT, BENCH_REPEATS, overhead);
 	if (why == NULL)
-		bench_measure_row(name, "", &result, "");
+		bench_measure_row(bench->name, "", &result, "");
 	return why;
 }
 
-static const char *measure_l1d_msr(const char *name)
+static const char *measure_step(const struct bench *bench)
 {
-	return measure_step(name, &(struct step){.run = bench_step_l1d_msr});
-}
-
-static const char *measure_l1d_soft(const char *name)
-{
-	return measure_step(name, &(struct step){.run = bench_step_l1d_soft});
-}
-
-static const char *measure_verw(const char *name)
-{
-	return measure_step(name, &(struct step){.run = bench_step_verw});
-}
-
-static const char *measure_rdmsr_mcu(const char *name)
-{
-	return measure_step(name, &(struct step){.run = bench_step_rdmsr_mcu});
+	return measure_step_of(bench, &(struct step){.run = bench->step});
 }
 
 /* Writes what an entry would: FB_CLEAR_DIS the other way round each time, if there is such a bit. Afterwards the
  * register holds what it held, as the entry path's cache says (G4). */
-static const char *measure_wrmsr_mcu(const char *name)
+static const char *measure_mcu_write(const struct bench *bench)
 {
 	const uint64_t held = percpu_this()->mcu_opt_ctrl;
-	const struct step step = {.run = bench_step_wrmsr_mcu,
-				  .value = held,
-				  .flip = has_fb_clear_ctrl() ? MCU_OPT_CTRL_FB_CLEAR_DIS : 0};
-	const char *why = measure_step(name, &step);
+	const struct step step = {
+		.run = bench->step, .value = held, .flip = has_fb_clear_ctrl() ? MCU_OPT_CTRL_FB_CLEAR_DIS : 0};
+	const char *why = measure_step_of(bench, &step);
 
 	wrmsr(MSR_IA32_MCU_OPT_CTRL, held);
 	return why;
@@ -181,28 +145,37 @@ static const char *measure_wrmsr_mcu(const char *name)
 
 /* ---- the list ---- */
 
-static const struct bench {
-	const char *name, *summary;
-	const char *(*missing)(void);
-	const char *(*measure)(const char *name);
-} BENCHES[] = {
-	{"exit-cpuid", "round trip seen from a guest: CPUID", no_guest, measure_cpuid},
-	{"exit-rdmsr", "round trip: RDMSR of IA32_ARCH_CAPABILITIES", no_guest, measure_rdmsr},
-	{"exit-wrmsr", "round trip: WRMSR of IA32_BIOS_SIGN_ID, which is ignored", no_guest, measure_wrmsr},
-	{"exit-vmcall", "round trip: a hypercall that there is not", no_guest, measure_vmcall},
-	{"exit-io", "round trip: one byte to a port that nothing answers", no_guest, measure_io},
-	{"exit-mmio", "round trip: 4 bytes from an address that nothing answers", no_guest, measure_mmio},
-	{"l1d-msr", "step in root mode: L1D flush by IA32_FLUSH_CMD", no_flush_cmd, measure_l1d_msr},
-	{"l1d-soft", "step in root mode: L1D flush by software", no_rdtscp, measure_l1d_soft},
-	{"verw", "step in root mode: VERW", no_rdtscp, measure_verw},
-	{"rdmsr-mcu", "step in root mode: RDMSR of IA32_MCU_OPT_CTRL", no_mcu_opt_ctrl, measure_rdmsr_mcu},
-	{"wrmsr-mcu", "step in root mode: WRMSR of IA32_MCU_OPT_CTRL", no_mcu_opt_ctrl, measure_wrmsr_mcu},
+static const char *measure_scenario(const struct bench *bench)
+{
+	return bench->scenario(bench->name);
+}
+
+static const struct bench BENCHES[] = {
+	{"exit-cpuid", "round trip seen from a guest: CPUID", no_guest, measure_exit, .op = BENCH_GUEST_CPUID},
+	{"exit-rdmsr", "round trip: RDMSR of IA32_ARCH_CAPABILITIES", no_guest, measure_exit, .op = BENCH_GUEST_RDMSR},
+	{"exit-wrmsr", "round trip: WRMSR of IA32_BIOS_SIGN_ID, which is ignored", no_guest, measure_exit,
+	 .op = BENCH_GUEST_WRMSR},
+	{"exit-vmcall", "round trip: a hypercall that there is not", no_guest, measure_exit, .op = BENCH_GUEST_VMCALL},
+	{"exit-io", "round trip: one byte to a port that nothing answers", no_guest, measure_exit,
+	 .op = BENCH_GUEST_IO},
+	{"exit-mmio", "round trip: 4 bytes from an address that nothing answers", no_guest, measure_exit,
+	 .op = BENCH_GUEST_MMIO},
+	{"l1d-msr", "step in root mode: L1D flush by IA32_FLUSH_CMD", no_flush_cmd, measure_step,
+	 .step = bench_step_l1d_msr},
+	{"l1d-soft", "step in root mode: L1D flush by software", no_rdtscp, measure_step, .step = bench_step_l1d_soft},
+	{"verw", "step in root mode: VERW", no_rdtscp, measure_step, .step = bench_step_verw},
+	{"rdmsr-mcu", "step in root mode: RDMSR of IA32_MCU_OPT_CTRL", no_mcu_opt_ctrl, measure_step,
+	 .step = bench_step_rdmsr_mcu},
+	{"wrmsr-mcu", "step in root mode: WRMSR of IA32_MCU_OPT_CTRL", no_mcu_opt_ctrl, measure_mcu_write,
+	 .step = bench_step_wrmsr_mcu},
 	{"strategy", "round trip (CPUID) under each combination of knobs, and what 1000 entries did", no_guest,
-	 bench_scenario_strategy},
-	{"rate", "a guest that computes k instructions between two exits", no_guest, bench_scenario_rate},
+	 measure_scenario, .scenario = bench_scenario_strategy},
+	{"rate", "a guest that computes k instructions between two exits", no_guest, measure_scenario,
+	 .scenario = bench_scenario_rate},
 	{"switch", "two vcpus of different wishes for FB_CLEAR_DIS take turns on a pcpu", no_fb_clear_dis,
-	 bench_scenario_switch},
-	{"alone", "the same turns, all of one vcpu that wants FB_CLEAR_DIS", no_fb_clear_dis, bench_scenario_alone},
+	 measure_scenario, .scenario = bench_scenario_switch},
+	{"alone", "the same turns, all of one vcpu that wants FB_CLEAR_DIS", no_fb_clear_dis, measure_scenario,
+	 .scenario = bench_scenario_alone},
 };
 
 #define BENCH_COUNT (sizeof(BENCHES) / sizeof(BENCHES[0]))
@@ -272,7 +245,7 @@ static const char *run_one(const struct bench *bench)
 		bench_measure_unsupported(bench->name, why);
 		return NULL;
 	}
-	return bench->measure(bench->name);
+	return bench->measure(bench);
 }
 
 const char *bench_run(unsigned first, unsigned count)
