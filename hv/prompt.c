@@ -9,6 +9,7 @@
 #include "hv/commands.h"
 #include "hv/console.h"
 #include "hv/policy/line_editor.h"
+#include "hv/policy/line_history.h"
 #include "hv/policy/text.h"
 #include "hv/vm.h"
 
@@ -25,6 +26,7 @@ _Static_assert(COMMAND_LINE_MAX == LINE_EDITOR_MAX, "the editor holds the limit"
 static uint16_t input[INPUT_COUNT];
 static uint32_t input_head, input_tail;
 static struct line_editor editor;
+static struct line_history history;
 static bool command_pending;
 static bool interrupted; /* Ctrl-C was typed while a command was pending */
 static uint64_t lines_checked_tsc;
@@ -76,6 +78,14 @@ static void refuse(const char *reason)
 
 /* ---- editing ---- */
 
+static void recall(const char *line)
+{
+	line_editor_replace(&editor, line);
+	console_tail_wipe();
+	prompt_start();
+	console_tail(editor.text, line_editor_kept(&editor));
+}
+
 static void echo(enum line_event event, char character)
 {
 	switch (event) {
@@ -94,6 +104,12 @@ static void echo(enum line_event event, char character)
 	case LINE_CANCELLED:
 		console_tail("^C\r\n", 4);
 		prompt_start();
+		break;
+	case LINE_OLDER:
+		recall(line_history_older(&history));
+		break;
+	case LINE_NEWER:
+		recall(line_history_newer(&history));
 		break;
 	case LINE_DONE:
 	case LINE_TOO_LONG:
@@ -114,12 +130,14 @@ static bool edit(uint16_t item)
 		event = line_editor_put(&editor, (uint8_t)item);
 	echo(event, (char)item);
 
-	if (event == LINE_DONE)
+	if (event == LINE_DONE) {
+		line_history_add(&history, editor.text);
 		run(editor.text);
-	else if (event == LINE_TOO_LONG)
+	} else if (event == LINE_TOO_LONG) {
 		refuse("line longer than 256 characters");
-	else if (event == LINE_LOST)
+	} else if (event == LINE_LOST) {
 		refuse("characters were lost on the serial line; type it again");
+	}
 	return event == LINE_DONE || event == LINE_TOO_LONG || event == LINE_LOST;
 }
 

@@ -15,6 +15,16 @@ enum {
 enum { OUTSIDE, AFTER_ESCAPE, IN_CONTROL_SEQUENCE, BEFORE_LAST };
 
 #define FINAL_FIRST 0x40 /* ends a control sequence; what comes before it is a parameter */
+#define ARROW_UP    'A'
+#define ARROW_DOWN  'B'
+
+/* The byte ends a sequence that arrow keys send, with or without "application cursor keys" (DECCKM). */
+static enum line_event arrow(uint8_t before, uint8_t byte)
+{
+	if (before != IN_CONTROL_SEQUENCE && before != BEFORE_LAST)
+		return LINE_UNCHANGED;
+	return byte == ARROW_UP ? LINE_OLDER : byte == ARROW_DOWN ? LINE_NEWER : LINE_UNCHANGED;
+}
 
 /* True: the byte is part of an escape sequence. A control character ends a sequence and is taken for itself. */
 static bool swallow(struct line_editor *editor, uint8_t byte)
@@ -76,10 +86,11 @@ static enum line_event type(struct line_editor *editor, char character)
 enum line_event line_editor_put(struct line_editor *editor, uint8_t byte)
 {
 	const bool after_cr = editor->after_cr;
+	const uint8_t sequence = editor->sequence;
 
 	editor->after_cr = byte == CARRIAGE_RETURN;
 	if (swallow(editor, byte))
-		return LINE_UNCHANGED;
+		return arrow(sequence, byte);
 	switch (byte) {
 	case CARRIAGE_RETURN:
 		return enter(editor);
@@ -102,6 +113,12 @@ enum line_event line_editor_put(struct line_editor *editor, uint8_t byte)
 void line_editor_lost(struct line_editor *editor)
 {
 	editor->lost = true;
+}
+
+void line_editor_replace(struct line_editor *editor, const char *text)
+{
+	for (editor->length = 0; text[editor->length] != '\0'; editor->length++)
+		editor->text[editor->length] = text[editor->length];
 }
 
 uint32_t line_editor_kept(const struct line_editor *editor)

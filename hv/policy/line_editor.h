@@ -14,6 +14,8 @@ enum line_event {
 	LINE_ERASED,    /* a character less; LINE_ERASE_ECHO takes it off the screen */
 	LINE_EMPTIED,   /* Ctrl-U */
 	LINE_CANCELLED, /* Ctrl-C */
+	LINE_OLDER,     /* the up arrow; the line stays as it is, but see line_editor_replace() */
+	LINE_NEWER,     /* the down arrow */
 	LINE_DONE,      /* Enter: text is the line, terminated, until the next byte is put in */
 	LINE_TOO_LONG,  /* Enter after more than LINE_EDITOR_MAX characters */
 	LINE_LOST,      /* Enter after line_editor_lost() */
@@ -34,6 +36,9 @@ enum line_event line_editor_put(struct line_editor *editor, uint8_t byte);
 
 /* Bytes were lost before they came here: the line must not be run. */
 void line_editor_lost(struct line_editor *editor);
+
+/* The line is this text now, LINE_EDITOR_MAX characters at most. */
+void line_editor_replace(struct line_editor *editor, const char *text);
 
 /* How much of text is there to be shown again. */
 uint32_t line_editor_kept(const struct line_editor *editor);

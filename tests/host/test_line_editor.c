@@ -94,6 +94,8 @@ static void show(struct line *screen, enum line_event event, uint8_t byte)
 		screen->length--;
 		break;
 	case LINE_UNCHANGED:
+	case LINE_OLDER:
+	case LINE_NEWER:
 		break;
 	default:
 		screen->length = 0;
@@ -252,6 +254,20 @@ static void a_line_with_a_gap_is_not_run(void **state)
 	assert_int_equal(put_all(&editor, "caps\r"), LINE_DONE);
 }
 
+static void arrows_ask_for_other_lines(void **state)
+{
+	struct line_editor editor = {0};
+
+	(void)state;
+	assert_int_equal(put_all(&editor, "abc\x1b[A"), LINE_OLDER);
+	line_editor_replace(&editor, "vm list");
+	assert_int_equal(put_all(&editor, "\b\x1bOB"), LINE_NEWER);
+	assert_int_equal(put_all(&editor, "e\r"), LINE_DONE);
+	assert_string_equal(editor.text, "vm lise");
+	assert_int_equal(put_all(&editor, "A\x1b[C"), LINE_UNCHANGED);
+	assert_int_equal(put_all(&editor, "B"), LINE_TYPED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +276,7 @@ int main(void)
 		cmocka_unit_test(the_longest_line_is_256_characters),
 		cmocka_unit_test(cr_lf_is_one_enter),
 		cmocka_unit_test(editing_keys_edit),
+		cmocka_unit_test(arrows_ask_for_other_lines),
 		cmocka_unit_test(a_line_with_a_gap_is_not_run),
 	};
 
