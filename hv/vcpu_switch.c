@@ -23,6 +23,12 @@ static void load_host_state(const struct percpu *cpu)
 	vmwrite(VMCS_HOST_RSP, cpu->arch.stack_top);
 }
 
+static void drop_translations_of(const struct ept *ept)
+{
+	if (ept->root.v != 0 && !invept(INVEPT_SINGLE, ept_pointer(ept)))
+		panic("invept failed");
+}
+
 /* Translations that must not be used here: this vCPU's own from before it went elsewhere, or another's that had its
  * VPID; and those of an EPT that stood at the same address before (facts.md, trap 35). */
 static void drop_stale_translations(const struct percpu *cpu, struct vcpu *vcpu)
@@ -33,10 +39,8 @@ static void drop_stale_translations(const struct percpu *cpu, struct vcpu *vcpu)
 		panic("invvpid failed");
 	if (atomic_load_explicit(&vcpu->vm->ept_fresh, memory_order_relaxed) & bit)
 		return;
-	if (!invept(INVEPT_SINGLE, ept_pointer(&vcpu->vm->ept)))
-		panic("invept failed");
-	if (vcpu->vm->ept_apic.root.v != 0 && !invept(INVEPT_SINGLE, ept_pointer(&vcpu->vm->ept_apic)))
-		panic("invept failed");
+	drop_translations_of(&vcpu->vm->ept);
+	drop_translations_of(&vcpu->vm->ept_apic);
 	atomic_fetch_or_explicit(&vcpu->vm->ept_fresh, bit, memory_order_relaxed);
 }
 
