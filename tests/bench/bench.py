@@ -24,7 +24,6 @@ from page import Run, make_page
 
 COMMANDS = ("info", "bugs", "caps", "get", "bench", "stats", "audit")
 TICK_OF_EMULATOR = {"bochs": "instruction", "qemu": "outer"}
-FLUSH_OPTIONS = ["vmentry_l1d_flush=always", *exit_trace.BUDGET_OPTIONS[1:]]
 USER_PROGRAM = "build/tests/bench/user"
 CPUINFO = {"model name": "model", "microcode": "microcode", "stepping": "stepping", "cpu family": "family"}
 VULNERABILITIES = pathlib.Path("/sys/devices/system/cpu/vulnerabilities")
@@ -87,15 +86,23 @@ def count_rows(found, strategy, kinds):
                     for phase in exit_trace.ALL_PHASES if phases[phase])
 
 
-def count_exits(machine):
+def count_exits(machine, rows):
+    """What the debugger of Bochs counts: every kind of exit, and for CPUID also what the mitigations add."""
     if machine.emulator != "bochs":
         say(f"no instructions are counted: {machine.name} is no machine of Bochs")
         return []
-    say("counting the instructions of each exit in the debugger of Bochs")
-    found = exit_trace.trace(machine.name, exit_trace.BUDGET_OPTIONS)
-    rows = list(count_rows(found, "l1d:never", found))
-    found = exit_trace.trace(machine.name, FLUSH_OPTIONS)
-    return rows + list(count_rows(found, "l1d:always", ["cpuid"]))
+    budget = exit_trace.BUDGET_OPTIONS
+    kinds = tuple(exit_trace.KINDS.values())
+    runs = [("l1d:never", budget, kinds, exit_trace.CFG),
+            ("l1d:always", ["vmentry_l1d_flush=always", *budget[1:]], ("cpuid",), exit_trace.CFG)]
+    if any(row.name == "rdmsr-mcu" and row.unsupported is None for row in rows):
+        runs += [(f"dis:{value}", [*budget, f"fb_clear_dis={value}"], ("cpuid",), exit_trace.CFG_FAST)
+                 for value in ("off", "cached", "toggle", "msrlist")]
+    counted = []
+    for strategy, options, wanted, cfg in runs:
+        say(f"counting instructions in the debugger of Bochs: {strategy}")
+        counted += count_rows(exit_trace.trace(machine.name, options, cfg), strategy, wanted)
+    return counted
 
 
 def developer_rows():
@@ -133,7 +140,7 @@ def measure(name):
     rows, good = ask_console(machine)
     if not any(row.name not in ("console",) for row in rows):
         raise Failed("the console gave no row of bench")
-    return [about, *rows, *count_exits(machine), *time_user_mode()], good
+    return [about, *rows, *count_exits(machine, rows), *time_user_mode()], good
 
 
 def saved_run(path, mark):

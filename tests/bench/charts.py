@@ -75,7 +75,7 @@ def bars(identity, title, unit, items):
         axes.annotate(number(median), (max(median, min(p99, end)), at), xytext=(4, 0), textcoords="offset points",
                       va="center", fontsize=8)
     axes.set_yticks(range(len(items)), [label for label, *_ in items])
-    axes.invert_yaxis()
+    axes.set_ylim(len(items) - 0.4, -0.6)
     axes.set_xlim(0, (end or 1) * 1.12)
     axes.grid(axis="x", linewidth=0.5)
     axes.set_title(title, loc="left")
@@ -98,7 +98,7 @@ def stacked(identity, title, unit, labels, parts):
     for at, end in enumerate(ends):
         axes.annotate(number(end), (end, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_yticks(range(len(labels)), labels)
-    axes.invert_yaxis()
+    axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(0, (max(ends) or 1) * 1.12)
     axes.grid(axis="x", linewidth=0.5)
     axes.set_xlabel(unit)

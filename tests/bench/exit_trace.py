@@ -1,10 +1,10 @@
 """Where the instructions of a VM exit go, counted one by one in the debugger of Bochs, without code in the hypervisor.
 
-    exit_trace.py [--functions KIND] [MACHINE [OPTION ...]]    the table of phases, for each kind of exit
+    exit_trace.py [--functions KIND] [--fast] [MACHINE [OPTION ...]]    the table of phases, for each kind of exit
 
 KIND asks for one of them (cpuid rdmsr wrmsr vmcall io mmio) function by function as well. MACHINE is one of
 tests/machines/ with Bochs (default: bochs-skylake), the OPTIONs are boot options (default: those of the budget of
-docs/measuring.md). Needs a finished build.
+docs/measuring.md). --fast: the guest wants FB_CLEAR_DIS (bochs-fbclear only). Needs a finished build.
 
 The guest is `guest/exits.c mix`, on one pCPU. Bochs stops it at vmx_exit, lets the first exits go by, and then prints
 each instruction that is executed; what is printed between the guest's instruction and VMRESUME is one exit. A count is
@@ -29,6 +29,7 @@ from iso import make_iso, merge_options
 from machine import Machine, Unusable
 
 CFG = ROOT / "tests/bench/exits-mix.cfg"
+CFG_FAST = ROOT / "tests/bench/exits-mix-fast.cfg"  # wants FB_CLEAR_DIS; only for a machine that has FB_CLEAR
 BUDGET_OPTIONS = ["vmentry_l1d_flush=never", "rsb=off", "bhb=off"]
 SECONDS = 120
 EXITS_BEFORE = 60          # that what is done once is over
@@ -188,7 +189,7 @@ def count_exit(program, guest, host):
     return count
 
 
-def trace(machine, options):
+def trace(machine, options, cfg=CFG):
     """Runs the guest; returns {kind: list of counts}."""
     program = Program(ROOT / "build/sluice.elf")
     vmx_exit = program.address("vmx_exit")
@@ -197,7 +198,7 @@ def trace(machine, options):
     runs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="trace-", dir=runs) as name:
         folder = pathlib.Path(name)
-        make_iso(folder / "sluice.iso", merge_options(traced.options, " ".join(options)), [str(CFG)])
+        make_iso(folder / "sluice.iso", merge_options(traced.options, " ".join(options)), [str(cfg)])
         emulator = Emulator(traced, folder / "sluice.iso", 1, folder)
         late = time.monotonic() + SECONDS
         while emulator.read(0.5) is not None and time.monotonic() < late:
@@ -254,11 +255,12 @@ def print_phases(found):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--functions", metavar="KIND", choices=list(KINDS.values()))
+    parser.add_argument("--fast", action="store_true")
     parser.add_argument("machine", nargs="?", default="bochs-skylake")
     parser.add_argument("options", nargs="*")
     given = parser.parse_args()
     try:
-        found = trace(given.machine, given.options or BUDGET_OPTIONS)
+        found = trace(given.machine, given.options or BUDGET_OPTIONS, CFG_FAST if given.fast else CFG)
     except Unusable as why:
         sys.exit(f"exit_trace: {why}")
     print_phases(found)

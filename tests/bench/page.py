@@ -75,21 +75,24 @@ def raw_table(rows):
 # ---- charts: each gives the SVG for one run, or nothing ----
 
 
-def bar_items(rows, with_name, common):
+def bar_items(rows, with_name, common, per_entry):
     """Rows of one strategy share a colour; one that all have is not named."""
     strategies = list(dict.fromkeys(row.keys.get("strategy", "") for row in rows)) if with_name else [""]
     for row in rows:
-        median, strategy = row.number("median"), row.keys.get("strategy", "")
+        # A sample of switch and alone is two turns.
+        entries = 2 * (row.number("turn") or 1) if per_entry else 1
+        strategy = row.keys.get("strategy", "")
         label = row.label.replace(strategy, "").strip() if common else row.label
         label = " ".join(filter(None, (row.name if with_name else "", label)))
         if row.keys.get("noisy") == "yes":
             label += " (noisy)"
-        least, p99 = row.number("min"), row.number("p99")
-        yield (label, median, median if least is None else least, median if p99 is None else p99,
+        median = row.number("median")
+        least, p99 = (median if row.number(key) is None else row.number(key) for key in ("min", "p99"))
+        yield (label, median / entries, least / entries, p99 / entries,
                strategies.index(strategy) if strategy in strategies else 0)
 
 
-def bars(*names, title, with_name=True):
+def bars(*names, title, with_name=True, per_entry=False):
     def draw(run):
         rows = run.measured(*names)
         if not rows:
@@ -98,7 +101,7 @@ def bars(*names, title, with_name=True):
         common = strategies.pop() if with_name and len(strategies) == 1 else ""
         unit = "ticks of the TSC of the CPU that runs make" if names == USER else run.unit
         return charts.bars(run.identity(names[0]), title + (f", {common}" if common not in ("", "-") else ""), unit,
-                           list(bar_items(rows, with_name, common)))
+                           list(bar_items(rows, with_name, common, per_entry)))
     return draw
 
 
@@ -114,15 +117,29 @@ def counts(*names):
     return draw
 
 
-def rate(run):
+def rate_of(title, value):
+    """Lines over k, one for each strategy: value(row, the least median of that k)."""
+    def draw(run):
+        rows = [row for row in run.measured("rate") if row.number("k") is not None and row.number("median")]
+        least = {}
+        for row in rows:
+            least[row.keys["k"]] = min(row.number("median"), least.get(row.keys["k"], row.number("median")))
+        series = {}
+        for row in rows:
+            point = (row.number("k"), value(row, least[row.keys["k"]]))
+            series.setdefault(row.keys.get("strategy", "-"), []).append(point)
+        return charts.lines(run.identity("rate-" + value.__name__.replace("_", "-")), title,
+                            "k: instructions of the guest between two exits", "percent", series) if series else ""
+    return draw
+
+
+def share(row, _):
     """The part of a turn that is not the guest's own computing."""
-    series = {}
-    for row in run.measured("rate"):
-        k, compute, median = row.number("k"), row.number("compute"), row.number("median")
-        if k is not None and compute is not None and median:
-            series.setdefault(row.keys.get("strategy", "-"), []).append((k, 100 * (median - compute) / median))
-    return charts.lines(run.identity("rate"), "Share of the time that the exits take",
-                        "k: instructions of the guest between two exits", "percent", series) if series else ""
+    return 100 * (1 - (row.number("compute") or 0) / row.number("median"))
+
+
+def more_than_cheapest(row, least):
+    return 100 * (row.number("median") / least - 1)
 
 
 def phases(run):
@@ -149,10 +166,12 @@ SECTIONS = (
      "entries.", ("strategy",),
      [bars("strategy", title="Round trip under each combination", with_name=False), counts("strategy")]),
     ("Exits per second as the variable", "A guest computes k instructions between two exits, and compute is what they "
-     "take by themselves: the more it computes, the less a mitigation weighs.", ("rate",), [rate]),
+     "take by themselves: the more it computes, the less a mitigation weighs.", ("rate",),
+     [rate_of("Share of the time that the exits take", share),
+      rate_of("How much longer it takes than under the cheapest strategy", more_than_cheapest)]),
     ("Taking turns, and alone", "switch: two vCPUs of different wishes for FB_CLEAR_DIS take turns on a pCPU, `turn` "
      "entries each. alone: one of them has it for itself.", ("switch", "alone"),
-     [bars("switch", "alone", title="Two turns: of two vCPUs, and of one alone"), counts("switch", "alone")]),
+     [bars("switch", "alone", title="In turns and alone: for each entry", per_entry=True), counts("switch", "alone")]),
     ("Counted for each exit", "Every instruction from the guest's to the VMRESUME after it, counted in the debugger "
      "of Bochs (tests/bench/exit_trace.py): of the samples, the one with the median.", ("exit-count", "exit-phase"),
      [phases]),
