@@ -215,9 +215,9 @@ BENCH_USER := $(if $(filter x86_64 amd64,$(shell uname -m)),build/tests/bench/us
 
 bench-user: $(BENCH_USER)
 
-build/tests/bench/user: tests/bench/user.c build/tests/bench/user_asm.o Makefile
+build/tests/bench/user: tests/bench/user.c hv/policy/bench_stats.c build/tests/bench/user_asm.o Makefile
 	@mkdir -p $(@D)
-	$(HOSTCC) $(BENCH_CFLAGS) -MMD -MP -o $@ $< build/tests/bench/user_asm.o
+	$(HOSTCC) $(BENCH_CFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^)
 
 build/tests/bench/user_asm.o: tests/bench/user.asm build/gen/offsets.inc Makefile
 	@mkdir -p $(@D)

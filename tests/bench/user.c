@@ -1,37 +1,23 @@
-/* What VERW and the flush by software take on the CPU that this runs on, in user mode, as rows of `bench`:
- *
- *     bench NAME strategy=user n=.. min=.. median=.. p99=.. unit=tsc spread=.. overhead=.. noisy=.. repeats=.. step=..
- *
- * n samples a repeat, after a warm-up. median and p99 are the medians of the repeats'; spread is how far the repeats'
- * medians lie apart; step is the step of the TSC itself. The overhead of the two readings of the TSC is measured first,
- * and taken off. */
+/* What VERW and the flush by software take on the CPU that this runs on, in user mode, as rows of `bench`
+ * (docs/measuring.md) with strategy=user, and one key more: `step`, the step of the TSC itself. */
 #define _GNU_SOURCE
 #include <cpuid.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "arch/vmx.h"
+#include "hv/policy/bench_stats.h"
 
-#define SAMPLES 2000
-#define WARM_UP 200
-#define REPEATS 11
-
-/* Too noisy: the repeats' medians differ by more than a tenth, and by more than the TSC's own steps explain. */
-#define NOISY_PART  10
-#define NOISY_LEAST 50
+#define PER_REPEAT 2000
+#define WARM_UP    200
+#define REPEATS    11
 
 /* CPUID 80000001H:EDX (SDM vol. 2A, "CPUID"). */
 #define CPUID_EXTENDED   0x80000001u
 #define CPUID_EDX_RDTSCP (1u << 27)
-
-struct result {
-	uint64_t min, median, p99, spread, step;
-};
 
 /* tests/bench/user.asm */
 extern uint16_t user_selector;
@@ -54,23 +40,11 @@ static const struct {
 	{"user-cpuid", user_time_cpuid},
 };
 
-static int compare(const void *a, const void *b)
-{
-	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static uint64_t less(uint64_t value, uint64_t overhead)
-{
-	return value > overhead ? value - overhead : 0;
-}
-
 /* The TSC counts in steps of so many (26 on some parts): no difference below it can be seen. */
-static uint64_t greatest_common_divisor(uint64_t a, uint64_t b)
+static uint32_t greatest_common_divisor(uint32_t a, uint32_t b)
 {
 	while (b != 0) {
-		const uint64_t rest = a % b;
+		const uint32_t rest = a % b;
 
 		a = b;
 		b = rest;
@@ -78,38 +52,24 @@ static uint64_t greatest_common_divisor(uint64_t a, uint64_t b)
 	return a;
 }
 
-static struct result measure(uint64_t (*time)(void), uint64_t overhead)
-{
-	static uint64_t samples[SAMPLES];
-	uint64_t medians[REPEATS], p99s[REPEATS], least = UINT64_MAX, step = 0;
+static uint32_t samples[REPEATS * PER_REPEAT];
 
-	for (unsigned repeat = 0; repeat < REPEATS; repeat++) {
-		for (unsigned i = 0; i < WARM_UP; i++)
+static void take_samples(uint64_t (*time)(void))
+{
+	for (unsigned i = 0; i < REPEATS * PER_REPEAT; i++) {
+		for (unsigned w = 0; w < WARM_UP && i % PER_REPEAT == 0; w++)
 			time();
-		for (unsigned i = 0; i < SAMPLES; i++) {
-			samples[i] = time();
-			step = greatest_common_divisor(step, samples[i]);
-			samples[i] = less(samples[i], overhead);
-		}
-		qsort(samples, SAMPLES, sizeof(samples[0]), compare);
-		least = samples[0] < least ? samples[0] : least;
-		medians[repeat] = samples[SAMPLES / 2];
-		p99s[repeat] = samples[SAMPLES * 99 / 100];
+		samples[i] = (uint32_t)time();
 	}
-	qsort(medians, REPEATS, sizeof(medians[0]), compare);
-	qsort(p99s, REPEATS, sizeof(p99s[0]), compare);
-	return (struct result){
-		.min = least,
-		.median = medians[REPEATS / 2],
-		.p99 = p99s[REPEATS / 2],
-		.spread = medians[REPEATS - 1] - medians[0],
-		.step = step,
-	};
 }
 
-static bool is_noisy(const struct result *r)
+static uint32_t step_of_samples(void)
 {
-	return r->spread > NOISY_LEAST && r->spread * NOISY_PART > r->median;
+	uint32_t step = 0;
+
+	for (unsigned i = 0; i < REPEATS * PER_REPEAT; i++)
+		step = greatest_common_divisor(step, samples[i]);
+	return step;
 }
 
 static bool has_rdtscp(void)
@@ -131,7 +91,7 @@ static void stay_here(void)
 
 int main(void)
 {
-	uint64_t overhead;
+	uint32_t overhead;
 
 	if (!has_rdtscp()) {
 		for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
@@ -141,14 +101,18 @@ int main(void)
 	stay_here();
 	__asm__("mov %%ss, %0" : "=r"(user_selector));
 	memset(user_flush_buffer, 1, sizeof(user_flush_buffer)); /* so that each page is there, and is its own */
-	overhead = measure(user_time_nothing, 0).median;
+	take_samples(user_time_nothing);
+	overhead = bench_stats_median(samples, REPEATS * PER_REPEAT);
 	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		const struct result r = measure(steps[i].time, overhead);
+		take_samples(steps[i].time);
 
-		printf("bench %s strategy=user n=%u min=%" PRIu64 " median=%" PRIu64 " p99=%" PRIu64
-		       " unit=tsc spread=%" PRIu64 " overhead=%" PRIu64 " noisy=%s repeats=%u step=%" PRIu64 "\n",
-		       steps[i].name, SAMPLES, r.min, r.median, r.p99, r.spread, overhead, is_noisy(&r) ? "yes" : "no",
-		       REPEATS, r.step);
+		const uint32_t step = step_of_samples();
+		const struct bench_stats s = bench_stats_make(samples, PER_REPEAT, REPEATS, overhead);
+
+		printf("bench %s strategy=user n=%u min=%u median=%u p99=%u unit=tsc spread=%u overhead=%u noisy=%s "
+		       "repeats=%u step=%u\n",
+		       steps[i].name, s.n, s.min, s.median, s.p99, s.spread, overhead, s.noisy ? "yes" : "no", REPEATS,
+		       step);
 		fflush(stdout);
 	}
 	return 0;
