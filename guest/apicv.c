@@ -1,6 +1,6 @@
-/* What does the local APIC cost? ROUNDS self-IPIs with their EOI, as many accesses of registers, and some level-triggered
- * interrupts, whose EOI somebody waits for. And is it right, also when its mode changes? At the end it halts, so that
- * the exits can be counted from outside. In xAPIC mode, or with the word `x2apic` in x2APIC mode. */
+/* What does the local APIC cost? ROUNDS self-IPIs with their EOI, as many accesses of registers, and some
+ * level-triggered interrupts, whose EOI somebody waits for. And is it right, also when its mode changes? At the end it
+ * halts, so that the exits can be counted from outside. In xAPIC mode, or with the word `x2apic` in x2APIC mode. */
 #include <stdbool.h>
 #include <stdint.h>
 
