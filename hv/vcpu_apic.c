@@ -304,12 +304,14 @@ void vcpu_apic_page_write(struct vcpu *vcpu, uint32_t offset, uint32_t value)
 
 void vcpu_apic_written(struct vcpu *vcpu, uint32_t offset)
 {
-	const uint32_t value = lapic_written(&vcpu->lapic, offset);
+	/* A part of the register may have been written. */
+	const uint32_t first = offset & ~(APIC_REGISTER_STRIDE - 1);
+	const uint32_t value = lapic_written(&vcpu->lapic, first);
 
 	if (lapic_is_x2apic(&vcpu->lapic))
-		vcpu_apic_wrmsr(vcpu, MSR_IA32_X2APIC_FIRST + offset / APIC_REGISTER_STRIDE, value);
+		vcpu_apic_wrmsr(vcpu, MSR_IA32_X2APIC_FIRST + first / APIC_REGISTER_STRIDE, value);
 	else
-		vcpu_apic_page_write(vcpu, offset, value);
+		vcpu_apic_page_write(vcpu, first, value);
 }
 
 void vcpu_apic_ended(struct vcpu *vcpu, uint8_t vector)
