@@ -1,9 +1,10 @@
 """The rows of `bench`, as the console prints them and as they are kept.
 
 A row is `bench NAME key=value ...` (docs/measuring.md); a value with blanks stands in double quotes; a word without `=`
-is a flag (`unsupported`). Keys that nobody here knows are kept as they are. In a file of rows each key has a column; an
-empty cell is a key that the row does not have. What else a page shows is kept in rows, too: `run` says where the
-numbers come from, `console` holds a line of the transcript."""
+is a flag (`unsupported`). One that a guest has printed (`fast| bench user-verw ...`) gets the key `vm`. Keys that nobody
+here knows are kept as they are. In a file of rows each key has a column; an empty cell is a key that the row does not
+have. What else a page shows is kept in rows, too: `run` says where the numbers come from, `console` holds a line of the
+transcript."""
 
 import dataclasses
 import re
@@ -37,20 +38,20 @@ class BenchRow:
     def label(self):
         """What tells this row from the others of its name."""
         words = [self.keys[key] if key == "strategy" else f"{key}={self.keys[key]}"
-                 for key in ("strategy", "kind", "phase", "k", "turn") if self.keys.get(key, "-") != "-"]
+                 for key in ("vm", "strategy", "kind", "phase", "k", "turn") if self.keys.get(key, "-") != "-"]
         return " ".join(words)
 
 
 def parse_row(line):
     """The row of a line of the console, or None."""
-    match = re.match(r"bench (\S+)(.*)", line)
-    if not match or "=" in match[1]:
+    match = re.match(r"(?:(?P<vm>[\w-]+)\| )?bench (?P<name>\S+)(?P<words>.*)", line)
+    if not match or "=" in match["name"]:
         return None
-    keys = {}
-    for word in WORD.finditer(match[2]):
+    keys = {"vm": match["vm"]} if match["vm"] else {}
+    for word in WORD.finditer(match["words"]):
         value = word["quoted"] if word["quoted"] is not None else word["plain"]
         keys[word["key"]] = "yes" if value is None else value
-    return BenchRow(match[1], keys) if keys else None
+    return BenchRow(match["name"], keys) if keys.keys() - {"vm"} else None
 
 
 def parse_rows(lines):
