@@ -1,10 +1,10 @@
 """The rows of `bench`, as the console prints them and as they are kept.
 
-A row is `bench NAME key=value ...` (docs/measuring.md); a value with blanks stands in double quotes; a word without `=`
-is a flag (`unsupported`). One that a guest has printed (`fast| bench user-verw ...`) gets the key `vm`. Keys that nobody
-here knows are kept as they are. In a file of rows each key has a column; an empty cell is a key that the row does not
-have. What else a page shows is kept in rows, too: `run` says where the numbers come from, `console` holds a line of the
-transcript."""
+A row is `bench NAME key=value ...` (docs/measuring.md); a value with blanks stands in double quotes; a word without an
+`=` is a flag (`unsupported`). One that a guest has printed (`fast| bench user-verw ...`) gets the key `vm`. Keys that
+nobody here knows are kept as they are. In a file of rows each key has a column; an empty cell is a key that the row
+does not have. What else a page shows is kept in rows, too: `run` says where the numbers come from, `console` holds a
+line of the transcript."""
 
 import dataclasses
 import re
