@@ -15,6 +15,16 @@
 #define ADDRESS_NOBODY   0xd0000000u
 #define HYPERCALL_NOBODY 0x7777
 
+/* Between two rounds, so that the end of a time slice does not always meet the same reason. */
+#define SPIN_MAX 1024
+#define STRIDE   389
+
+static void spin(uint32_t turns)
+{
+	for (uint32_t i = 0; i < turns; i++)
+		__asm__ volatile("");
+}
+
 static void leave_for_each_reason(void)
 {
 	cpuid(CPUID_VENDOR, 0);
@@ -31,8 +41,10 @@ void guest_main(uint32_t magic, const struct mb1_info *info)
 
 	(void)magic;
 	if (mb1_has_word(info, "mix"))
-		for (;;)
+		for (uint32_t round = 0;; round++) {
 			leave_for_each_reason();
+			spin(round * STRIDE % SPIN_MAX);
+		}
 	for (uint32_t round = 1;; round++) {
 		for (uint32_t i = 0; i < every; i++)
 			cpuid(0, 0);

@@ -289,6 +289,9 @@ def exit_count_faults():
             yield f"{kind}: the phases come to {sum(sample['phases'].values())}, not to {sample['instructions']}"
         if sample["verw"] != 1 or sample["vmread"] < 1:
             yield f"{kind}: {sample['verw']} VERW, {sample['vmread']} VMREAD"
+        # What is in no other phase is the same for all: nothing of a handler got lost.
+        if sample["phases"][exit_trace.REST] != typical["cpuid"]["phases"][exit_trace.REST]:
+            yield f"{kind}: {sample['phases']}"
         if len(found[kind]) < 3:
             yield f"{kind}: {len(found[kind])} samples"
     for phase, _ in exit_trace.PHASES:

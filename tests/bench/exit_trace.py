@@ -32,8 +32,9 @@ CFG = ROOT / "tests/bench/exits-mix.cfg"
 CFG_FAST = ROOT / "tests/bench/exits-mix-fast.cfg"  # wants FB_CLEAR_DIS; only for a machine that has FB_CLEAR
 BUDGET_OPTIONS = ["vmentry_l1d_flush=never", "rsb=off", "bhb=off"]
 SECONDS = 120
+IPS = "50000000"           # long time slices, in instructions: few exits are left out
 EXITS_BEFORE = 60          # that what is done once is over
-INSTRUCTIONS = 100000      # that are printed: a dozen exits of each kind
+INSTRUCTIONS = 150000      # that are printed: a dozen exits of each kind
 
 # By what the guest executed. A read of memory that exits is the one of an address that nothing answers.
 KINDS = {"cpuid": "cpuid", "rdmsr": "rdmsr", "wrmsr": "wrmsr", "vmcall": "vmcall", "out": "io", "mov": "mmio"}
@@ -52,6 +53,7 @@ GUEST, REST = "guest's instruction", "loop"
 ALL_PHASES = [GUEST, *[phase for phase, _ in PHASES], REST]
 
 SCHEDULER = "sched_loop"
+ENTRY_PATH = ("vmx_enter", "vmx_exit", "vmx_leave")
 
 LINE = re.compile(r"^\(0\)\.\[(\d+)\] \[0x([0-9a-f]+)\] [0-9a-f]+:[0-9a-f]+ \([^)]*\): (\S+) ?(.*?) *; [0-9a-f]+$")
 SYMBOL = re.compile(r"^([0-9a-f]+) [tT] (\S+)$", re.MULTILINE)
@@ -66,6 +68,7 @@ class TracedMachine(Machine):
         super().__init__(name)
         if self.emulator != "bochs":
             raise Unusable(f"{name}: not a machine of Bochs, whose debugger is needed")
+        self.settings["ips"] = IPS
         self.stop_at = stop_at
 
     def command(self, iso, tty, cpus, folder):
@@ -153,26 +156,29 @@ def in_one_function(program, call):
     return target and program.function(int(target[1], 16)) == program.function(call.address)
 
 
+def is_tail_call(program, last, i):
+    """A jump to the first instruction of another function. The labels of the entry path are parts of one."""
+    callee, caller = program.function(i.address), program.function(last.address)
+    return last.name.startswith("j") and callee != caller and not caller.startswith(ENTRY_PATH) and \
+        i.address == program.address(callee)
+
+
 def phases_of(program, host):
     """(phase, function, instruction) for each. A tail call keeps the caller's name: it works for it."""
-    frames = [[]]
-    called = False
+    callers = []      # for each call that has not returned, the functions that it was made for
+    passed_on = []    # the functions that ended in a tail call, since the last call
     last = None
     for i in host:
         chain = program.chain(i.address)
-        if called:
-            frames.append([])
-        elif last is not None and last.name == "jmp" and program.symbol(last.address) != chain[0] and \
-                i.address == program.address(chain[0]):
-            frames[-1] = [*frames[-1], *program.chain(last.address)]
-        whole = [name for frame in frames for name in frame] + chain
+        if last is not None and last.name == "call" and not in_one_function(program, last):
+            callers.append((passed_on, [*passed_on, *program.chain(last.address)]))
+            passed_on = []
+        elif last is not None and last.name == "ret" and callers:
+            passed_on, _ = callers.pop()
+        elif last is not None and is_tail_call(program, last, i):
+            passed_on = [*passed_on, *program.chain(last.address)]
+        whole = [name for _, names in callers for name in names] + passed_on + chain
         yield phase_of(whole), chain[-1], i
-        called = i.name == "call" and not in_one_function(program, i)
-        if called:
-            frames[-1] = [*frames[-1], *chain]
-        if i.name == "ret" and len(frames) > 1:
-            frames.pop()
-            frames[-1] = []
         last = i
 
 

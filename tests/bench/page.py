@@ -100,7 +100,8 @@ def bars(*names, title, with_name=True, per_entry=False):
         strategies = {row.keys.get("strategy", "-") for row in rows}
         common = strategies.pop() if with_name and len(strategies) == 1 else ""
         unit = "ticks of the TSC of the CPU that runs make" if names == USER else run.unit
-        return charts.bars(run.identity(names[0]), title + (f", {common}" if common not in ("", "-") else ""), unit,
+        heading = title if common in ("", "-", "user") else f"{title}, {common}"
+        return charts.bars(run.identity(names[0]), heading, unit,
                            list(bar_items(rows, with_name, common, per_entry)))
     return draw
 
