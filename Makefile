@@ -90,8 +90,8 @@ BUILD = MAKEFLAGS= $(MAKE) --silent --no-print-directory --jobs=$$(nproc)
 .SECONDARY:
 
 # Linux is fetched only where a cfg of VMS asks for it.
-LINUX := build/guest/linux.bzImage build/guest/linux.cpio
-LINUX_WANTED := $(if $(VMS),$(shell grep -lsE '^[[:blank:]]*kernel[[:blank:]]*=[[:blank:]]*"linux.bzImage"' $(VMS)))
+LINUX := build/guest/linux.bzImage build/guest/linux-32bit.bzImage build/guest/linux.cpio
+LINUX_WANTED := $(if $(VMS),$(shell grep -lsE '^[[:blank:]]*kernel[[:blank:]]*=[[:blank:]]*"linux(-32bit)?[.]bzImage"' $(VMS)))
 
 all: hypervisor guests $(if $(LINUX_WANTED),linux)
 hypervisor: build/sluice.elf build/sluice.dis build/sluice.sym
@@ -165,6 +165,9 @@ linux: $(LINUX)
 
 build/guest/linux.bzImage: | guest/linux/fetch.sh
 	@sh guest/linux/fetch.sh $@ './boot/vmlinuz-*' linux-image-cloud-amd64 linux-image-virtual
+
+build/guest/linux-32bit.bzImage: guest/linux/only32.py build/guest/linux.bzImage
+	@python3 $< $@ build/guest/linux.bzImage
 
 build/guest/linux/busybox: | guest/linux/fetch.sh
 	@sh guest/linux/fetch.sh $@ '*/bin/busybox' busybox-static
