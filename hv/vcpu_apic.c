@@ -492,7 +492,7 @@ void vcpu_apic_put_back(struct vcpu *vcpu)
 	if (type == INTR_INFO_TYPE_EXTERNAL && vcpu->event_is_extint && !vcpu_apicv_took(vcpu, vector))
 		vcpu->extint_vector = vector;
 	else if (type == INTR_INFO_TYPE_EXTERNAL)
-		lapic_put_back(&vcpu->lapic, vector);
+		lapic_put_back(&vcpu->lapic);
 	if (type == INTR_INFO_TYPE_NMI)
 		vcpu->signals |= SIGNAL_NMI;
 	vcpu->event.info = 0;

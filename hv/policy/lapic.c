@@ -318,10 +318,14 @@ void lapic_take(struct lapic *l, uint8_t vector)
 	vector_put(l, APIC_ISR, vector, true);
 }
 
-void lapic_put_back(struct lapic *l, uint8_t vector)
+void lapic_put_back(struct lapic *l)
 {
-	vector_put(l, APIC_ISR, vector, false);
-	vector_put(l, APIC_IRR, vector, true);
+	int vector = lapic_in_service(l);
+
+	if (vector < 0)
+		return;
+	vector_put(l, APIC_ISR, (unsigned)vector, false);
+	vector_put(l, APIC_IRR, (unsigned)vector, true);
 }
 
 static struct lapic_effect end_of_interrupt(struct lapic *l)

@@ -172,8 +172,8 @@ int lapic_pending(const struct lapic *l);
 /* The CPU takes lapic_pending(): from IRR to ISR. */
 void lapic_take(struct lapic *l, uint8_t vector);
 
-/* The CPU could not take it after all: from ISR back to IRR. */
-void lapic_put_back(struct lapic *l, uint8_t vector);
+/* The CPU could not take after all what it took last, which is the highest in service: from ISR back to IRR. */
+void lapic_put_back(struct lapic *l);
 
 /* The processor priority. */
 uint8_t lapic_ppr(const struct lapic *l);

@@ -87,7 +87,7 @@ static void status_has_the_highest_of_both(void **state)
 	assert_int_equal(apicv_interrupt_status(&l), 0x31ff);
 	lapic_take(&l, 0xff);
 	assert_int_equal(apicv_interrupt_status(&l), 0xff22);
-	lapic_put_back(&l, 0xff);
+	lapic_put_back(&l);
 	assert_int_equal(apicv_interrupt_status(&l), 0x31ff);
 }
 

@@ -603,6 +603,28 @@ static void posted_until_merged(void **state)
 	assert_int_equal(lapic_in_service(&l), 0xff);
 }
 
+/* Whatever is pending, taking it and putting it back leaves all as it was. */
+static void put_back_undoes_take(void **state)
+{
+	(void)state;
+	for (unsigned run = 0; run < 1000; run++) {
+		struct lapic l = make_enabled(0, run & 1), before;
+
+		for (unsigned n = 0; n < 6; n++) {
+			lapic_accept(&l, (uint8_t)(16 + next_random() % 240), false);
+			if (n % 2 && lapic_pending(&l) >= 0)
+				lapic_take(&l, (uint8_t)lapic_pending(&l));
+		}
+		lapic_merge(&l);
+		before = copy(&l);
+		if (lapic_pending(&l) < 0)
+			continue;
+		lapic_take(&l, (uint8_t)lapic_pending(&l));
+		lapic_put_back(&l);
+		assert_same(&l, &before);
+	}
+}
+
 /* ---- errors ---- */
 
 static void illegal_vectors(void **state)
@@ -938,6 +960,7 @@ int main(void)
 		cmocka_unit_test(written_before_it_is_judged),
 		cmocka_unit_test(page_reads_the_same),
 		cmocka_unit_test(posted_until_merged),
+		cmocka_unit_test(put_back_undoes_take),
 		cmocka_unit_test(illegal_vectors),
 		cmocka_unit_test(error_interrupt),
 		cmocka_unit_test(icr_effects),
