@@ -16,12 +16,13 @@ static inline struct cpuid_regs cpuid(uint32_t leaf, uint32_t subleaf)
 	return r;
 }
 
+/* RDMSR and RDTSC clear the upper halves of both registers. */
 static inline uint64_t rdmsr(uint32_t msr)
 {
-	uint32_t lo, hi;
+	uint64_t lo, hi;
 
 	__asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
-	return ((uint64_t)hi << 32) | lo;
+	return hi << 32 | lo;
 }
 
 static inline void wrmsr(uint32_t msr, uint64_t value)
@@ -31,19 +32,26 @@ static inline void wrmsr(uint32_t msr, uint64_t value)
 
 static inline uint64_t rdtsc(void)
 {
-	uint32_t lo, hi;
+	uint64_t lo, hi;
 
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-	return ((uint64_t)hi << 32) | lo;
+	return hi << 32 | lo;
 }
 
 /* Between what stands before it and what stands after it, loads and stores included (SDM vol. 2B, "RDTSC"). */
 static inline uint64_t rdtsc_ordered(void)
 {
-	uint32_t lo, hi;
+	uint64_t lo, hi;
 
 	__asm__ volatile("mfence; lfence; rdtsc; lfence" : "=a"(lo), "=d"(hi) : : "memory");
-	return ((uint64_t)hi << 32) | lo;
+	return hi << 32 | lo;
+}
+
+/* After the loads that stand before it. */
+static inline uint64_t rdtsc_after_loads(void)
+{
+	__asm__ volatile("lfence" : : : "memory");
+	return rdtsc();
 }
 
 static inline uint8_t inb(uint16_t port)

@@ -47,7 +47,7 @@ section .text
 ; enum vmx_enter_status vmx_enter(const struct entry_plan *plan, struct guest_regs *regs);
 ; In:       rdi = plan, rsi = guest registers; the vCPU's VMCS is current; IF = 0
 ; Out:      eax = enum vmx_enter_status; *regs = the guest's registers if it is VMX_ENTER_EXITED
-; Clobbers: as a C function; all other registers are zero
+; Clobbers: as a C function; none of those holds a value of the guest
 ; Stack:    8 words, and 32 more while the RSB is filled
 global vmx_enter
 vmx_enter:
@@ -62,6 +62,9 @@ vmx_enter:
 	mov	[gs:ARCH_PERCPU_ENTER_RSP], rsp
 	mov	r8d, [rdi + ENTRY_PLAN_STEPS]
 
+	; Each group of steps that most plans do without is skipped by one test.
+	test	r8d, PLAN_MCU_WRITE | PLAN_IBPB
+	jz	vmx_enter_window_begin
 	; MCU_OPT_CTRL stands before VERW, so that FB_CLEAR_DIS is as planned when VERW runs.
 	test	r8d, PLAN_MCU_WRITE
 	jz	.mcu_done
@@ -71,18 +74,19 @@ vmx_enter:
 	wrmsr
 .mcu_done:
 	test	r8d, PLAN_IBPB
-	jz	.ibpb_done
+	jz	vmx_enter_window_begin
 	mov	ecx, MSR_IA32_PRED_CMD
 	mov	eax, PRED_CMD_IBPB
 	xor	edx, edx
 	wrmsr
-.ibpb_done:
 
 global vmx_enter_window_begin
 vmx_enter_window_begin:
 	cmp	dword [gs:ARCH_PERCPU_NMI_PENDING], 0
 	jne	vmx_enter_restart
 
+	test	r8d, PLAN_L1D_MSR | PLAN_L1D_SOFT | PLAN_SPEC_CTRL_ENTRY | PLAN_IDLE | PLAN_LAUNCH
+	jz	vmx_enter_resume
 	test	r8d, PLAN_L1D_MSR
 	jz	.l1d_msr_done
 	mov	ecx, MSR_IA32_FLUSH_CMD
@@ -109,6 +113,7 @@ vmx_enter_window_begin:
 	jnz	vmx_enter_idle
 	test	r8d, PLAN_LAUNCH
 	jnz	vmx_enter_launch
+vmx_enter_resume:
 	test	r8d, PLAN_VERW
 	jnz	vmx_enter_resume_verw
 global vmx_enter_resume_plain
@@ -179,8 +184,7 @@ vmx_exit:
 	mov	[rax + GUEST_REGS_R13], r13
 	mov	[rax + GUEST_REGS_R14], r14
 	mov	[rax + GUEST_REGS_R15], r15
-	pop	rcx
-	mov	[rax + GUEST_REGS_RAX], rcx
+	pop	qword [rax + GUEST_REGS_RAX]
 	mov	eax, VMX_ENTER_EXITED
 
 ; The one way back to C. No ret and no indirect branch before LFENCE; calls only as RSB work.
@@ -188,18 +192,23 @@ vmx_exit:
 global vmx_leave
 vmx_leave:
 	pop	rdi				; the plan
-	pop	rsi
-	mov	esi, eax			; the status
-	xor	ebx, ebx
-	xor	ebp, ebp
+	pop	rsi				; no register keeps a value of the guest: C's own come back,
+	pop	r15
+	pop	r14
+	pop	r13
+	pop	r12
+	pop	rbx
+	pop	rbp
+	xor	ecx, ecx			; and the others are zeroed
+	xor	edx, edx
 	xor	r8d, r8d
 	xor	r9d, r9d
 	xor	r10d, r10d
 	xor	r11d, r11d
-	xor	r12d, r12d
-	xor	r13d, r13d
-	xor	r14d, r14d
-	xor	r15d, r15d
+	test	dword [rdi + ENTRY_PLAN_STEPS], PLAN_SPEC_CTRL_EXIT | PLAN_MCU_RESTORE | PLAN_RSB_FILL | \
+		PLAN_RSB_ONE | PLAN_BHB_CLEAR
+	jz	.done
+	mov	esi, eax			; the status
 	test	dword [rdi + ENTRY_PLAN_STEPS], PLAN_SPEC_CTRL_EXIT
 	jz	.spec_ctrl_done
 	mov	ecx, MSR_IA32_SPEC_CTRL
@@ -246,16 +255,7 @@ vmx_leave:
 	sub	ecx, 1
 	jnz	.bhb_outer
 .bhb_done:
-	lfence
 	mov	eax, esi
-	xor	ecx, ecx
-	xor	edx, edx
-	xor	esi, esi
-	xor	edi, edi
-	pop	r15
-	pop	r14
-	pop	r13
-	pop	r12
-	pop	rbx
-	pop	rbp
+.done:
+	lfence
 	ret

@@ -12,7 +12,8 @@
 #define SHOWN_MAX       20
 #define CATCH_UP_MS     500
 #define KICK_AGAIN_US   1000
-#define ROWS_AT_ONCE    4096 /* from a full ring; from one that is filled in part so much less */
+#define ROWS_AT_ONCE    8192 /* from a full ring; from one that is filled in part so much less */
+#define WAITING_PART    2    /* while a guest wants this pCPU, a ring is left alone until this part of it is waiting */
 #define WHO_BYTES       (CFG_NAME_MAX + 16)
 #define CLOCK_SLACK_TSC (4 * TRACE_SKEW_TSC)
 
@@ -173,14 +174,27 @@ static bool take_one(void)
 	return true;
 }
 
+/* How many rows of this ring to take now. */
+static uint64_t rows_to_take(uint32_t i, bool busy)
+{
+	const struct trace_ring *ring = &percpus[i].trace;
+	const uint64_t waiting = atomic_load_explicit(&ring->head, memory_order_relaxed) - readers[i].next;
+	const uint64_t may_wait = busy ? ring->capacity / WAITING_PART : 0;
+
+	return waiting > may_wait ? (waiting - may_wait) * ROWS_AT_ONCE / ring->capacity + 1 : 0;
+}
+
 void audit_poll(void)
 {
-	uint64_t budget = 1;
+	const bool busy = atomic_load_explicit(&percpu_this()->current, memory_order_relaxed) != NULL;
+	uint64_t budget = 0;
 
-	look_at_all();
 	for (uint32_t i = 0; i < percpu_count; i++)
 		if (percpus[i].trace.capacity != 0)
-			budget += (readers[i].seen - readers[i].next) * ROWS_AT_ONCE / percpus[i].trace.capacity;
+			budget += rows_to_take(i, busy);
+	if (budget == 0)
+		return;
+	look_at_all();
 	while (budget-- > 0 && take_one())
 		;
 }
@@ -203,6 +217,13 @@ bool audit_catch_up(void)
 	const uint64_t patience = tsc_hz() / 1000 * CATCH_UP_MS;
 	uint64_t kicked = 0;
 
+	/* What has been left waiting takes its time. */
+	look_at_all();
+	while (take_one())
+		;
+
+	const uint64_t drained = rdtsc();
+
 	for (;;) {
 		const uint64_t now_tsc = rdtsc_ordered();
 
@@ -211,7 +232,7 @@ bool audit_catch_up(void)
 			;
 		if (has_passed(start))
 			return true;
-		if (now_tsc - start > patience)
+		if (now_tsc - drained > patience)
 			return false;
 		if (now_tsc - kicked > tsc_hz() / 1000000 * KICK_AGAIN_US) {
 			sched_wake_all();

@@ -487,6 +487,56 @@ static void entry_row(struct audit_rules *a, struct audit_cpu *cpu, uint32_t thi
 	after_entry(a, cpu, vm, this_cpu, row);
 }
 
+/* ---- entries that repeat the one before ---- */
+
+/* An exit in a loop makes rows that differ in nothing that a rule looks at. The second of them changes nothing of what
+ * is known any more, so that all that follow it come to the same, if nothing else has happened: the rules are spared.
+ * But an entry is judged by what is known to have happened before it, and that may be more with time: not before the
+ * last change is over. */
+static bool is_like_last(const struct audit_cpu *cpu, const struct trace_row *row)
+{
+	const struct trace_row *last = &cpu->last;
+	const struct entry_plan *a = &row->entry.plan, *b = &last->entry.plan;
+
+	return row->gen == last->gen && row->flags == last->flags && row->entry.vm == last->entry.vm &&
+	       row->entry.vcpu == last->entry.vcpu && row->entry.caps == last->entry.caps && a->steps == b->steps &&
+	       a->l1d == b->l1d && a->why == b->why && a->mode == b->mode && a->fb_clear_dis == b->fb_clear_dis &&
+	       a->mcu_opt_ctrl == b->mcu_opt_ctrl && row->entry.after != EXIT_EXTERNAL_INTERRUPT &&
+	       row->entry.n == cpu->next_n && cpu->has_last;
+}
+
+/* Before the entry is judged: what its verdict will be worth for the next one. */
+static void note_entry(struct audit_rules *a, struct audit_cpu *cpu, const struct trace_row *row)
+{
+	const bool like = is_like_last(cpu, row) && cpu->last_changes == a->changes;
+
+	if (!like)
+		a->changes++;
+	cpu->repeats = like && cpu->tsc > a->changed_until;
+	cpu->last = *row;
+	cpu->last_changes = a->changes;
+}
+
+static bool is_repeat(const struct audit_rules *a, const struct audit_cpu *cpu, const struct trace_row *row)
+{
+	return row->type == TRACE_ENTRY && cpu->repeats && cpu->last_changes == a->changes && is_like_last(cpu, row);
+}
+
+static void note_other(struct audit_rules *a, const struct trace_row *row)
+{
+	const bool is_promise = row->type != TRACE_MODE && row->type != TRACE_STATE;
+	const uint64_t until = is_promise                 ? row->promise.until_tsc
+			       : row->type == TRACE_STATE ? row->state.until_tsc
+							  : row->tsc;
+
+	/* The reading of a 0 tells nobody anything. */
+	if (row->type == TRACE_CAPREAD && !(row->promise.value & SKIP))
+		return;
+	a->changes++;
+	if (until > a->changed_until)
+		a->changed_until = until;
+}
+
 bool audit_rules_feed(struct audit_rules *a, uint32_t cpu_index, const struct trace_row *row, struct audit_verdict *out)
 {
 	struct audit_cpu *cpu = &a->cpus[cpu_index];
@@ -494,6 +544,16 @@ bool audit_rules_feed(struct audit_rules *a, uint32_t cpu_index, const struct tr
 
 	*out = (struct audit_verdict){0};
 	settle_reading(a, cpu, out);
+	if (out->why[AUDIT_G5] == NULL && is_repeat(a, cpu, row)) {
+		a->entry_count++;
+		cpu->next_n++;
+		cpu->tsc = row->tsc;
+		return true;
+	}
+	if (row->type == TRACE_ENTRY)
+		note_entry(a, cpu, row);
+	else
+		note_other(a, row);
 	switch ((enum trace_type)row->type) {
 	case TRACE_ENTRY:
 		entry_row(a, cpu, cpu_index, row, out);
@@ -517,5 +577,6 @@ bool audit_rules_feed(struct audit_rules *a, uint32_t cpu_index, const struct tr
 	cpu->tsc = row->tsc;
 	for (unsigned rule = 0; rule < AUDIT_RULE_COUNT; rule++)
 		a->violation_count += out->why[rule] != NULL;
+	cpu->repeats &= a->violation_count == violations_before;
 	return a->violation_count == violations_before;
 }

@@ -45,6 +45,9 @@ struct audit_cpu {
 	uint32_t read_epoch;
 	uint16_t last_vm, last_vcpu; /* ran here last */
 	uint16_t read_vm;            /* a reading that the next row here settles */
+	struct trace_row last;       /* entry */
+	uint32_t last_changes;       /* changes when it was judged */
+	bool repeats;                /* it was judged, as was one like it right before, and neither broke a rule */
 	uint8_t mode;
 	bool has_last; /* next_n, last_vm, last_vcpu and mode are known */
 	bool has_mcu;
@@ -87,6 +90,8 @@ struct audit_rules {
 	uint64_t done_tsc, done_gen; /* the newest mode ... phase=done; 0: none */
 	uint64_t force_tsc;          /* of the begin of a `force` that is under way; 0: none */
 	uint32_t epoch;              /* counts the changes of knobs, begin and done */
+	uint32_t changes;            /* counts what may matter to later entries, also of other pCPUs */
+	uint64_t changed_until;      /* the last of these was over by then */
 	uint8_t machine;             /* enum trace_machine */
 	bool has_machine;
 	bool is_changing; /* between begin and done */

@@ -49,9 +49,10 @@ static void counts_text(char *out, const struct vcpu_stats *before, const struct
 	text_format(out, COUNTS_BYTES,
 		    " mcu_reads=%lu mcu_writes=%lu verw=%lu l1d_msr=%lu l1d_soft=%lu entries=%lu ibpb=%lu",
 		    after->mcu_opt_ctrl_reads - before->mcu_opt_ctrl_reads,
-		    after->mcu_opt_ctrl_writes - before->mcu_opt_ctrl_writes, after->verw - before->verw,
-		    after->l1d_flush_msr - before->l1d_flush_msr, after->l1d_flush_soft - before->l1d_flush_soft,
-		    after->entries - before->entries, after->ibpb - before->ibpb);
+		    after->mcu_opt_ctrl_writes - before->mcu_opt_ctrl_writes, vcpu_verws(after) - vcpu_verws(before),
+		    vcpu_flushes(after, PLAN_L1D_DID_MSR) - vcpu_flushes(before, PLAN_L1D_DID_MSR),
+		    vcpu_flushes(after, PLAN_L1D_DID_SOFT) - vcpu_flushes(before, PLAN_L1D_DID_SOFT),
+		    vcpu_all_entries(after) - vcpu_all_entries(before), after->ibpb - before->ibpb);
 }
 
 /* ---- strategy ---- */
@@ -62,8 +63,8 @@ static const char *make_entries(uint64_t count)
 	const struct vcpu_stats *stats = bench_vm_stats(0);
 	const char *why = NULL;
 
-	while (stats->entries < count && why == NULL) {
-		const uint64_t left = count - stats->entries, most = bench_vm_samples_max();
+	while (vcpu_all_entries(stats) < count && why == NULL) {
+		const uint64_t left = count - vcpu_all_entries(stats), most = bench_vm_samples_max();
 		const struct bench_guest_order order = {.op = BENCH_GUEST_UNTIMED,
 							.count = (uint32_t)(left < most ? left : most) - 1};
 
@@ -208,15 +209,15 @@ static const char *sample_nothing(const void *context, uint32_t *out, uint32_t c
 
 static struct vcpu_stats sum(const struct vcpu_stats *a, const struct vcpu_stats *b)
 {
-	return (struct vcpu_stats){
-		.entries = a->entries + b->entries,
-		.l1d_flush_msr = a->l1d_flush_msr + b->l1d_flush_msr,
-		.l1d_flush_soft = a->l1d_flush_soft + b->l1d_flush_soft,
-		.verw = a->verw + b->verw,
+	struct vcpu_stats both = {
 		.mcu_opt_ctrl_reads = a->mcu_opt_ctrl_reads + b->mcu_opt_ctrl_reads,
 		.mcu_opt_ctrl_writes = a->mcu_opt_ctrl_writes + b->mcu_opt_ctrl_writes,
 		.ibpb = a->ibpb + b->ibpb,
 	};
+
+	for (unsigned kind = 0; kind < ENTRY_KINDS; kind++)
+		both.entered[kind] = a->entered[kind] + b->entered[kind];
+	return both;
 }
 
 static struct vcpu_stats counted_of(const struct turns *turns)
@@ -252,7 +253,8 @@ static const char *measure_turns_of(const char *name, const struct turns *turns,
 	after = counted_of(turns);
 	counts_text(counts, &before, &after);
 	text_format(keys, sizeof(keys), "turn=%u ", turns->entries);
-	text_format(more, sizeof(more), "%s turns=%lu", counts, (after.entries - before.entries) / turns->entries);
+	text_format(more, sizeof(more), "%s turns=%lu", counts,
+		    (vcpu_all_entries(&after) - vcpu_all_entries(&before)) / turns->entries);
 	bench_measure_row(name, keys, &result, more);
 	return NULL;
 }

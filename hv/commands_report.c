@@ -207,9 +207,10 @@ static void stats_rows(const struct vcpu *vcpu)
 		"vcpu %s.%u entries=%lu exits=%lu l1d_flush_msr=%lu l1d_flush_soft=%lu l1d_flush_skipped=%lu verw=%lu "
 		"mcu_opt_ctrl_reads=%lu mcu_opt_ctrl_writes=%lu ibpb=%lu unanswered=%lu guest_ticks=%lu "
 		"root_ticks=%lu share_permille=%lu",
-		name, vcpu->index, s->entries, s->exits, s->l1d_flush_msr, s->l1d_flush_soft, s->l1d_flush_skipped,
-		s->verw, s->mcu_opt_ctrl_reads, s->mcu_opt_ctrl_writes, s->ibpb, s->unanswered, s->guest_ticks,
-		s->root_ticks, share_of(vcpu));
+		name, vcpu->index, vcpu_all_entries(s), vcpu_exits(s), vcpu_flushes(s, PLAN_L1D_DID_MSR),
+		vcpu_flushes(s, PLAN_L1D_DID_SOFT), vcpu_flushes(s, PLAN_L1D_SKIPPED), vcpu_verws(s),
+		s->mcu_opt_ctrl_reads, s->mcu_opt_ctrl_writes, s->ibpb, s->unanswered, s->guest_ticks, s->root_ticks,
+		share_of(vcpu));
 	for (unsigned reason = 0; reason < EXIT_REASON_COUNT; reason++)
 		if (s->exit[reason] != 0)
 			console_line("exit %s.%u reason=%s count=%lu", name, vcpu->index,

@@ -22,7 +22,7 @@ const char *exit_reason_name(unsigned reason, char *buffer, unsigned size)
 
 void exit_note_host(struct percpu *cpu)
 {
-	cpu->flush_requests |= WHY_HOST;
+	percpu_request_flush(cpu, WHY_HOST);
 }
 
 /* HLT: the pCPU goes to another vCPU. */
@@ -63,10 +63,27 @@ static enum exit_action exit_unhandled(struct vcpu *vcpu, unsigned reason)
 	return EXIT_LEAVE;
 }
 
-enum exit_action exit_handle(struct percpu *cpu, struct vcpu *vcpu)
+/* An event that was on its way when the guest exited comes again with the next entry (trap 34). */
+static void keep_event(struct vcpu *vcpu)
 {
-	const unsigned reason = vcpu->exit_reason & EXIT_REASON_BASIC_MASK;
+	const uint32_t vectoring = (uint32_t)vmread(VMCS_IDT_VECTORING_INFO);
 
+	if ((vectoring & INTR_INFO_VALID) && (vectoring & INTR_INFO_TYPE_MASK) == INTR_INFO_TYPE_NMI)
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)INTERRUPTIBILITY_NMI);
+	if (vectoring & INTR_INFO_VALID)
+		vcpu->event = (struct vcpu_event){
+			.info = vectoring & INTR_INFO_INJECT_MASK,
+			.error_code = (uint32_t)vmread(VMCS_IDT_VECTORING_ERROR_CODE),
+			.instruction_length = (uint32_t)vmread(VMCS_EXIT_INSTRUCTION_LENGTH),
+		};
+}
+
+enum exit_action exit_handle_rarer(struct percpu *cpu, struct vcpu *vcpu)
+{
+	const unsigned reason = vcpu->exit_reason;
+
+	keep_event(vcpu);
 	switch (reason) {
 	case EXIT_EXCEPTION_NMI:
 	case EXIT_EXTERNAL_INTERRUPT:
@@ -82,16 +99,6 @@ enum exit_action exit_handle(struct percpu *cpu, struct vcpu *vcpu)
 	case EXIT_PAUSE:
 		sched_yield(cpu);
 		return EXIT_LEAVE;
-	case EXIT_CPUID:
-		return exit_cpuid(vcpu);
-	case EXIT_RDMSR:
-		return exit_rdmsr(cpu, vcpu);
-	case EXIT_WRMSR:
-		return exit_wrmsr(vcpu);
-	case EXIT_IO:
-		return exit_io(cpu, vcpu);
-	case EXIT_VMCALL:
-		return exit_vmcall(cpu, vcpu);
 	case EXIT_CR_ACCESS:
 		return exit_cr_access(cpu, vcpu);
 	case EXIT_XSETBV:

@@ -14,9 +14,6 @@ enum exit_action {
 	EXIT_LEAVE,  /* back to the scheduler: the vCPU waits, or its VM no longer runs, or the pCPU is wanted */
 };
 
-/* Handles the exit that the VMCS describes. */
-enum exit_action exit_handle(struct percpu *cpu, struct vcpu *vcpu);
-
 /* The next entry on this pCPU has WHY_HOST. */
 void exit_note_host(struct percpu *cpu);
 
@@ -32,7 +29,7 @@ static inline uint64_t exit_all_ones(unsigned size_bytes)
 /* The handlers, each in its own file. */
 enum exit_action exit_cpuid(struct vcpu *vcpu);
 enum exit_action exit_rdmsr(struct percpu *cpu, struct vcpu *vcpu);
-enum exit_action exit_wrmsr(struct vcpu *vcpu);
+enum exit_action exit_wrmsr(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_cr_access(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_xsetbv(struct vcpu *vcpu);
 enum exit_action exit_io(struct percpu *cpu, struct vcpu *vcpu);
@@ -40,5 +37,23 @@ enum exit_action exit_vmcall(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_event(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_ept_violation(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_apic_access(struct percpu *cpu, struct vcpu *vcpu);
+enum exit_action exit_handle_rarer(struct percpu *cpu, struct vcpu *vcpu);
+
+/* Handles the exit that the VMCS describes. The frequent ones first: they are instructions, so that no event can have
+ * been on its way to the guest. */
+static inline enum exit_action exit_handle(struct percpu *cpu, struct vcpu *vcpu, uint64_t reason)
+{
+	if (reason == EXIT_VMCALL)
+		return exit_vmcall(cpu, vcpu);
+	if (reason == EXIT_RDMSR)
+		return exit_rdmsr(cpu, vcpu);
+	if (reason == EXIT_CPUID)
+		return exit_cpuid(vcpu);
+	if (reason == EXIT_IO)
+		return exit_io(cpu, vcpu);
+	if (reason == EXIT_WRMSR)
+		return exit_wrmsr(cpu, vcpu);
+	return exit_handle_rarer(cpu, vcpu);
+}
 
 #endif

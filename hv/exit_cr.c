@@ -140,6 +140,7 @@ enum exit_action exit_xsetbv(struct vcpu *vcpu)
 		return EXIT_RESUME;
 	}
 	vcpu->xcr0 = value;
+	vcpu_cpuid_changed(vcpu);
 	xsetbv0(value);
 	vcpu_skip_instruction(vcpu);
 	return EXIT_RESUME;

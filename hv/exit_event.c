@@ -55,14 +55,14 @@ enum exit_action exit_event(struct percpu *cpu, struct vcpu *vcpu)
 
 	if ((vcpu->exit_reason & EXIT_REASON_BASIC_MASK) == EXIT_EXTERNAL_INTERRUPT) {
 		/* Nothing of the host interrupts: a stray one is acknowledged and told. */
-		cpu->flush_requests |= WHY_IRQ;
+		percpu_request_flush(cpu, WHY_IRQ);
 		apic_eoi();
 		log_line(LOG_NOTICE, "cpu%u: stray interrupt: vector=%u", cpu->arch.index,
 			 info & INTR_INFO_VECTOR_MASK);
 		return EXIT_LEAVE;
 	}
 	if ((info & INTR_INFO_TYPE_MASK) == INTR_INFO_TYPE_NMI) {
-		cpu->flush_requests |= WHY_IRQ;
+		percpu_request_flush(cpu, WHY_IRQ);
 		trap_nmi_unblock();
 		return EXIT_LEAVE;
 	}

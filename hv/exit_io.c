@@ -51,7 +51,7 @@ static uint64_t address_mask_of_exit(void)
 
 /* One element, so that a long REP neither holds the pCPU nor loses its place: RIP moves on when the count is used up.
  */
-static enum exit_action string_io(struct percpu *cpu, struct vcpu *vcpu, struct exit_io io)
+__attribute__((noinline)) static enum exit_action string_io(struct percpu *cpu, struct vcpu *vcpu, struct exit_io io)
 {
 	const uint64_t linear = vmread(VMCS_GUEST_LINEAR_ADDRESS);
 	const uint64_t address_mask = address_mask_of_exit();

@@ -9,6 +9,7 @@
 #include "hv/vcpu_apic.h"
 #include "hv/vcpu_cpuid.h"
 #include "hv/vm.h"
+#include "hv/vm_promise.h"
 
 static const struct msr_rule *rule_of(const struct vcpu *vcpu)
 {
@@ -39,9 +40,9 @@ static enum exit_action read_apic(struct vcpu *vcpu, uint32_t msr)
 	return done(vcpu);
 }
 
-enum exit_action exit_rdmsr(struct percpu *cpu, struct vcpu *vcpu)
+/* Out of line, as the next: so the way that matters needs no stack. */
+__attribute__((noinline)) static enum exit_action read_other(struct vcpu *vcpu, uint32_t msr)
 {
-	const uint32_t msr = (uint32_t)vcpu->regs.gpr[GPR_RCX];
 	uint64_t value;
 
 	if (vcpu_apic_has_msr(msr))
@@ -52,9 +53,6 @@ enum exit_action exit_rdmsr(struct percpu *cpu, struct vcpu *vcpu)
 	switch (rule == NULL ? MSR_GP : rule->read) {
 	case MSR_CONSTANT:
 		value = rule->value;
-		break;
-	case MSR_ARCH_CAPS:
-		value = vm_caps_read(cpu, vcpu->vm, vcpu->index);
 		break;
 	case MSR_SPEC_CTRL:
 		value = vcpu->spec_ctrl;
@@ -78,6 +76,27 @@ enum exit_action exit_rdmsr(struct percpu *cpu, struct vcpu *vcpu)
 	return done(vcpu);
 }
 
+__attribute__((noinline)) static enum exit_action read_caps(struct percpu *cpu, struct vcpu *vcpu)
+{
+	vcpu_edx_eax_set(vcpu, vm_caps_read(cpu, vcpu->vm, vcpu->index));
+	return done(vcpu);
+}
+
+enum exit_action exit_rdmsr(struct percpu *cpu, struct vcpu *vcpu)
+{
+	const uint32_t msr = (uint32_t)vcpu->regs.gpr[GPR_RCX];
+
+	uint64_t value;
+
+	/* Every guest has this one, and some look at it again and again. */
+	if (msr != MSR_IA32_ARCH_CAPABILITIES)
+		return read_other(vcpu, msr);
+	if (!vm_caps_read_again(cpu, vcpu->vm, vcpu->index, &value))
+		return read_caps(cpu, vcpu);
+	vcpu_edx_eax_set(vcpu, value);
+	return done(vcpu);
+}
+
 static bool write_efer(struct vcpu *vcpu, uint64_t value)
 {
 	const uint64_t old = vmread(VMCS_GUEST_EFER);
@@ -88,7 +107,7 @@ static bool write_efer(struct vcpu *vcpu, uint64_t value)
 	return true;
 }
 
-enum exit_action exit_wrmsr(struct vcpu *vcpu)
+enum exit_action exit_wrmsr(struct percpu *cpu, struct vcpu *vcpu)
 {
 	const uint64_t value = vcpu_edx_eax(vcpu);
 	const uint32_t msr = (uint32_t)vcpu->regs.gpr[GPR_RCX];
@@ -105,6 +124,7 @@ enum exit_action exit_wrmsr(struct vcpu *vcpu)
 		break;
 	case MSR_SPEC_CTRL:
 		vcpu->spec_ctrl = value;
+		percpu_plan_anew(cpu);
 		break;
 	case MSR_PRED_CMD:
 		if (value & PRED_CMD_IBPB)
@@ -116,7 +136,8 @@ enum exit_action exit_wrmsr(struct vcpu *vcpu)
 		break;
 	case MSR_TSX_CTRL:
 		vcpu->tsx_ctrl = value;
-		if (percpu_this()->has_tsx_ctrl)
+		vcpu_cpuid_changed(vcpu);
+		if (cpu->has_tsx_ctrl)
 			wrmsr(MSR_IA32_TSX_CTRL, value);
 		break;
 	case MSR_EFER:
@@ -128,6 +149,7 @@ enum exit_action exit_wrmsr(struct vcpu *vcpu)
 		break;
 	case MSR_TSC:
 		vcpu_apic_set_tsc(vcpu->vm, value);
+		percpu_plan_anew(cpu); /* whoever makes one looks at the VM's time, too */
 		break;
 	default:
 		return refuse(vcpu);

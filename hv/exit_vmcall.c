@@ -16,25 +16,36 @@ static enum hypercall_result caps_event(struct vcpu *vcpu, uint32_t vector)
 	return HYPERCALL_OK;
 }
 
-enum exit_action exit_vmcall(struct percpu *cpu, struct vcpu *vcpu)
+static enum exit_action done(struct vcpu *vcpu, enum hypercall_result result)
 {
-	enum hypercall_result result = HYPERCALL_OK;
-
-	if (vcpu_cpl() != 0) {
-		vcpu_inject_exception(vcpu, EXC_UD);
-		return EXIT_RESUME;
-	}
-	switch ((uint32_t)vcpu->regs.gpr[GPR_RAX]) {
-	case HYPERCALL_CAPS_ACK:
-		vm_caps_ack(cpu, vcpu->vm);
-		break;
-	case HYPERCALL_CAPS_EVENT:
-		result = caps_event(vcpu, (uint32_t)vcpu->regs.gpr[GPR_RBX]);
-		break;
-	default:
-		result = HYPERCALL_UNKNOWN;
-	}
 	vcpu->regs.gpr[GPR_RAX] = (uint64_t)(int64_t)result;
 	vcpu_skip_instruction(vcpu);
 	return EXIT_RESUME;
+}
+
+/* Out of line, so that the others need no stack. */
+__attribute__((noinline)) static enum exit_action caps_ack(struct percpu *cpu, struct vcpu *vcpu)
+{
+	vm_caps_ack(cpu, vcpu->vm);
+	return done(vcpu, HYPERCALL_OK);
+}
+
+__attribute__((noinline)) static enum exit_action undefined(struct vcpu *vcpu)
+{
+	vcpu_inject_exception(vcpu, EXC_UD);
+	return EXIT_RESUME;
+}
+
+enum exit_action exit_vmcall(struct percpu *cpu, struct vcpu *vcpu)
+{
+	if (vcpu_cpl() != 0)
+		return undefined(vcpu);
+	switch ((uint32_t)vcpu->regs.gpr[GPR_RAX]) {
+	case HYPERCALL_CAPS_ACK:
+		return caps_ack(cpu, vcpu);
+	case HYPERCALL_CAPS_EVENT:
+		return done(vcpu, caps_event(vcpu, (uint32_t)vcpu->regs.gpr[GPR_RBX]));
+	default:
+		return done(vcpu, HYPERCALL_UNKNOWN);
+	}
 }

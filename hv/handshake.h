@@ -24,6 +24,12 @@ struct handshake_cpu {
 	_Atomic uint64_t seen;
 };
 
+/* The number now. */
+static inline uint64_t handshake_gen(const struct handshake *h)
+{
+	return atomic_load_explicit(&h->gen, memory_order_acquire);
+}
+
 /* Console: the policy itself has been stored (with release). Gives it its number, which is returned. */
 uint64_t handshake_publish(struct handshake *h);
 

@@ -10,10 +10,22 @@
 #include "arch/defs/vmx.h"
 #include "arch/percpu.h"
 #include "hv/handshake.h"
+#include "hv/policy/promise.h"
 #include "hv/policy/vmx_ctl.h"
 #include "hv/trace.h"
 
 struct vcpu;
+
+/* The plan of the last entry, and what it was made from. It stands, and is carried out again, until one of these
+ * changes; hv/vcpu_run.c. */
+struct standing_plan {
+	struct entry_plan plan;
+	uint64_t gen;      /* of the policy; 0: the next entry wants a new plan */
+	promise_t promise; /* the VM's */
+	uint8_t kind;      /* what is counted: enum entry_kind */
+	uint8_t provoked;  /* enum provoked: how the entry is to fail */
+	bool again;        /* entry_plan_stands(), and nothing else was done for this entry alone */
+};
 
 struct percpu {
 	struct arch_percpu arch; /* first: the GS base points here */
@@ -32,7 +44,7 @@ struct percpu {
 	bool started;                 /* set by the pCPU that started it */
 	const struct vcpu *last_vcpu; /* ran here last: only compared, never followed */
 	uint32_t last_vm;             /* its VM's incarnation; 0: none */
-	uint64_t entry_count;
+	struct standing_plan standing;
 	uint64_t mcu_opt_ctrl; /* what IA32_MCU_OPT_CTRL holds (G4) */
 	uint64_t spec_ctrl;    /* what IA32_SPEC_CTRL holds in root mode, where there is such */
 	uint64_t tsx_ctrl;     /* what boot found in IA32_TSX_CTRL, if has_tsx_ctrl */
@@ -45,6 +57,7 @@ struct percpu {
 	 * mode is what is neither guest nor sleep. */
 	uint64_t account_tsc;
 	uint64_t guest_ticks, root_ticks, idle_ticks;
+	uint64_t run_guest_ticks; /* of this run: each entry's tsc is taken off, each exit's added */
 
 	struct vmx_msr_entry entry_list[2] __attribute__((aligned(16))); /* hv/msr_lists.h */
 	struct vmx_msr_entry exit_list[1] __attribute__((aligned(16)));
@@ -61,6 +74,22 @@ extern uint32_t percpu_count; /* those that run; 0 is the console's */
 static inline struct percpu *percpu_this(void)
 {
 	return (struct percpu *)arch_percpu_this();
+}
+
+/* Something that the plan is made from has changed, by this pCPU itself: its flush requests, or the vCPU that is loaded
+ * here. */
+static inline void percpu_plan_anew(struct percpu *cpu)
+{
+	cpu->standing.gen = 0;
+}
+
+/* The next entry on this pCPU that may flush does (enum plan_why). */
+static inline void percpu_request_flush(struct percpu *cpu, enum plan_why why)
+{
+	if (cpu->flush_requests & why)
+		return;
+	cpu->flush_requests |= (uint8_t)why;
+	percpu_plan_anew(cpu);
 }
 
 static inline bool percpu_is_console(const struct percpu *cpu)

@@ -22,11 +22,6 @@ void promise_word_start(struct promise_word *p, bool skip, bool sealed)
 	atomic_store_explicit(&p->word, promise_start(skip, sealed), memory_order_release);
 }
 
-promise_t promise_word_get(const struct promise_word *p)
-{
-	return atomic_load_explicit(&p->word, memory_order_acquire);
-}
-
 promise_t promise_word_read(struct promise_word *p, unsigned vcpu, promise_t *before)
 {
 	promise_t was = promise_word_get(p);

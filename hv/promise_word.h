@@ -16,7 +16,10 @@ struct promise_word {
 /* The VM starts: nobody looks yet. */
 void promise_word_start(struct promise_word *p, bool skip, bool sealed);
 
-promise_t promise_word_get(const struct promise_word *p);
+static inline promise_t promise_word_get(const struct promise_word *p)
+{
+	return atomic_load_explicit(&p->word, memory_order_acquire);
+}
 
 /* Each returns the word after the step; *before, unless NULL, is the one before. */
 promise_t promise_word_read(struct promise_word *p, unsigned vcpu, promise_t *before);

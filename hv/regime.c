@@ -13,7 +13,7 @@
 /* Two, for a reader may still hold the old one until it has taken up the new. */
 static struct regime regimes[2];
 static const struct regime *_Atomic in_force;
-static struct handshake handshake;
+struct handshake regime_handshake;
 static const struct machine *the_machine;
 
 static uint64_t publish(const struct knobs *knobs)
@@ -24,7 +24,7 @@ static uint64_t publish(const struct knobs *knobs)
 	new->knobs = *knobs;
 	new->mitigation = mitigation_select(the_machine, knobs);
 	atomic_store_explicit(&in_force, new, memory_order_release);
-	return handshake_publish(&handshake);
+	return handshake_publish(&regime_handshake);
 }
 
 void regime_init(const struct machine *machine, const struct knobs *knobs)
@@ -45,18 +45,13 @@ const struct regime *regime_now(void)
 
 const struct regime *regime_enter(struct percpu *cpu, uint64_t *gen)
 {
-	*gen = handshake_enter(&handshake, &cpu->handshake);
+	*gen = handshake_enter(&regime_handshake, &cpu->handshake);
 	return regime_now();
-}
-
-uint64_t regime_gen(void)
-{
-	return atomic_load_explicit(&handshake.gen, memory_order_acquire);
 }
 
 uint64_t regime_promise_changed(void)
 {
-	return handshake_publish(&handshake);
+	return handshake_publish(&regime_handshake);
 }
 
 /* An NMI takes a pCPU out of its guest or makes it plan again before it enters; it is sent again in case it came while

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "hv/handshake.h"
 #include "hv/policy/mitigation.h"
 
 struct percpu;
@@ -28,7 +29,12 @@ const struct regime *regime_now(void);
 const struct regime *regime_enter(struct percpu *cpu, uint64_t *gen);
 
 /* The number of the policy. */
-uint64_t regime_gen(void);
+extern struct handshake regime_handshake;
+
+static inline uint64_t regime_gen(void)
+{
+	return handshake_gen(&regime_handshake);
+}
 
 /* A promise changed: the policy gets a new number, which is returned. */
 uint64_t regime_promise_changed(void);

@@ -35,35 +35,41 @@ bool trace_ring_init(struct trace_ring *ring, uint64_t rows)
 	ring->rows = hpa_ptr(pages);
 	ring->capacity = capacity;
 	ring->state_every = capacity / 2 < STATE_EVERY_MAX ? capacity / 2 : STATE_EVERY_MAX;
+	ring->next = ring->rows;
+	ring->due = ring->rows;
 	return true;
 }
 
+/* At the end of the ring, where a state row is always due, the next row is the first one. */
 static struct trace_row *row_at_head(struct trace_ring *ring)
 {
-	const uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-
+	if (trace_state_is_due(ring)) {
+		if (ring->next == ring->rows + ring->capacity)
+			ring->next = ring->rows;
+		ring->due = ring->next + ring->state_every;
+	}
 	/* Pairs with trace_take(): who sees a part of what is written next also sees that the row before it counts. */
 	atomic_thread_fence(memory_order_release);
-	return &ring->rows[head & (ring->capacity - 1)];
+	return ring->next;
 }
 
 static void state_when_due(struct percpu *cpu)
 {
-	if ((atomic_load_explicit(&cpu->trace.head, memory_order_relaxed) & (cpu->trace.state_every - 1)) == 0)
+	if (trace_state_is_due(&cpu->trace))
 		trace_state(cpu);
 }
 
-struct trace_row *trace_next(struct trace_ring *ring)
+struct trace_row *trace_entry(struct percpu *cpu)
 {
-	state_when_due(percpu_this());
-	return row_at_head(ring);
-}
+	state_when_due(cpu);
 
-void trace_commit(struct trace_ring *ring)
-{
+	struct trace_ring *ring = &cpu->trace;
 	const uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	struct trace_row *row = row_at_head(ring);
 
-	atomic_store_explicit(&ring->head, head + 1, memory_order_release);
+	ring->again = (struct trace_again){.first = (uint32_t)head};
+	row->entry.n = head - ring->others;
+	return row;
 }
 
 /* ---- rows other than entries ---- */
@@ -120,7 +126,7 @@ static void promise_row(struct percpu *cpu, enum trace_type type, uint64_t began
 								   .vcpu = (uint16_t)vcpu,
 								   .until_tsc = tsc_after(),
 								   .value = value}};
-	trace_commit(&cpu->trace);
+	trace_commit_other(&cpu->trace);
 }
 
 void trace_capread(struct percpu *cpu, uint64_t began_tsc, uint64_t gen, const struct vm *vm, uint32_t vcpu,
@@ -146,7 +152,7 @@ static void mode_row(struct percpu *cpu, uint64_t tsc, uint64_t gen, struct trac
 	row.gen = gen;
 	row.type = TRACE_MODE;
 	*row_at_head(&cpu->trace) = row;
-	trace_commit(&cpu->trace);
+	trace_commit_other(&cpu->trace);
 }
 
 void trace_knob(struct percpu *cpu, uint64_t gen, enum knob knob, uint8_t old, uint8_t new, bool done, bool force)
@@ -218,7 +224,7 @@ void trace_state(struct percpu *cpu)
 	row.state.settled =
 		changes_before % 2 == 0 && atomic_load_explicit(&changes, memory_order_seq_cst) == changes_before;
 	*row_at_head(&cpu->trace) = row;
-	trace_commit(&cpu->trace);
+	trace_commit_other(&cpu->trace);
 }
 
 /* ---- reading ---- */
@@ -226,7 +232,19 @@ void trace_state(struct percpu *cpu)
 /* The slot of the row that the owner fills in next is the oldest one's: it does not count. */
 bool trace_take(struct trace_ring *ring, uint64_t index, struct trace_row *out)
 {
-	*out = ring->rows[index & (ring->capacity - 1)];
+	const struct trace_row row = ring->rows[index & (ring->capacity - 1)];
+
+	*out = row;
+	if (row.type == TRACE_AGAIN) {
+		const uint32_t distance = (uint32_t)index - row.again.first;
+
+		index -= distance;
+		*out = ring->rows[index & (ring->capacity - 1)];
+		out->tsc = row.tsc;
+		out->flags |= row.flags;
+		out->entry.after = row.entry.after;
+		out->entry.n += distance - row.again.others;
+	}
 	atomic_thread_fence(memory_order_acquire);
 	return atomic_load_explicit(&ring->head, memory_order_relaxed) - index < ring->capacity;
 }

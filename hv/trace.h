@@ -7,12 +7,17 @@
 #include <stdint.h>
 
 #include "arch/abi/entry_plan.h"
+#include "arch/cpu.h"
 #include "hv/policy/knob.h"
 
 struct percpu;
 struct vm;
 
 enum trace_type { TRACE_ENTRY, TRACE_MODE, TRACE_CAPREAD, TRACE_ACK, TRACE_RESET, TRACE_STATE };
+
+/* In the ring alone: an entry that is like an earlier one of this pCPU but for tsc, after and n. trace_take() makes it
+ * a TRACE_ENTRY. */
+#define TRACE_AGAIN (TRACE_STATE + 1)
 
 enum trace_flag {
 	TRACE_BROKEN = 1u << 0,
@@ -32,11 +37,18 @@ enum trace_machine {
 	TRACE_FB_CLEAR_CTRL = 1u << 3, /* and has FB_CLEAR_DIS */
 };
 
+/* Of a TRACE_AGAIN row: where the TRACE_ENTRY row is that it is like. */
+struct trace_again {
+	uint16_t others; /* rows between the two that are no entries: all others count in n */
+	uint32_t first;  /* its number, modulo 2^32 */
+};
+
 struct trace_row {
 	uint64_t tsc; /* see "Time" below */
 	uint64_t gen;
 	uint8_t type;  /* enum trace_type */
 	uint8_t flags; /* enum trace_flag */
+	struct trace_again again;
 	union {
 		struct {
 			uint16_t after; /* exit reason */
@@ -74,6 +86,11 @@ struct trace_ring {
 	uint64_t state_every; /* row numbers that are multiples of this are TRACE_STATE: at most 256, and two a ring */
 	_Atomic uint64_t
 		head; /* rows ever written; the owner stores with release after the row, readers load with acquire */
+	/* The owner's. */
+	struct trace_row *next;   /* the row to fill in */
+	struct trace_row *due;    /* before that one is filled in, a state row is due */
+	struct trace_again again; /* for the next TRACE_AGAIN row */
+	uint64_t others;          /* rows ever written that are no entries */
 };
 
 /* Time. Rows of one pCPU stand in the order of what happened, and their tsc never goes back. Between pCPUs, an auditor
@@ -102,10 +119,45 @@ void trace_init(const struct machine *machine);
 /* rows is rounded up to a power of two. False without memory for them. */
 bool trace_ring_init(struct trace_ring *ring, uint64_t rows);
 
-/* The row to fill in next; it counts once trace_commit() has been called. Its tsc must be read after this call: a state
- * row may be written first. Own pCPU only, as all that follow. */
-struct trace_row *trace_next(struct trace_ring *ring);
-void trace_commit(struct trace_ring *ring);
+/* An entry's row to fill in, but for its number n, before its plan is made: a state row may be written first. It counts
+ * once trace_commit() has been called. Own pCPU only, as all that follow. */
+struct trace_row *trace_entry(struct percpu *cpu);
+
+/* In its place, where the plan of the last entry row, its gen, flags and vCPU are also this one's: fills in the rest.
+ * Not when a state row is due: an entry that repeats another one is not far from it. */
+static inline bool trace_state_is_due(const struct trace_ring *ring)
+{
+	return ring->next == ring->due;
+}
+
+static inline void trace_entry_again(struct trace_ring *ring, uint64_t tsc, uint16_t after)
+{
+	struct trace_row *row = ring->next;
+
+	/* Pairs with trace_take(): who sees a part of it also sees that the row before it counts. */
+	atomic_thread_fence(memory_order_release);
+	row->tsc = tsc;
+	row->type = TRACE_AGAIN;
+	row->flags = 0;
+	row->again = ring->again;
+	row->entry.after = after;
+}
+
+static inline void trace_commit(struct trace_ring *ring)
+{
+	const uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+
+	ring->next++;
+	atomic_store_explicit(&ring->head, head + 1, memory_order_release);
+}
+
+/* The same for a row that is no entry. */
+static inline void trace_commit_other(struct trace_ring *ring)
+{
+	ring->again.others++;
+	ring->others++;
+	trace_commit(ring);
+}
 
 /* Before a step on a promise: the tsc to hand to trace_capread() and so on, which write the row after the step. No
  * other row may be written in between. gen: see "Time". Each does nothing where the pCPU has no ring.
@@ -120,6 +172,27 @@ uint64_t trace_begin(struct percpu *cpu);
 /* In the handler of a guest's RDMSR of IA32_ARCH_CAPABILITIES. */
 void trace_capread(struct percpu *cpu, uint64_t began_tsc, uint64_t gen, const struct vm *vm, uint32_t vcpu,
 		   uint64_t value, bool told_now);
+
+/* The same, without trace_begin(), for a reading that recorded nothing new. The row of the entry before it is the last
+ * one here: a VM entry and an exit ago, which is longer than TRACE_SKEW_TSC, so that its tsc serves. Not when a state
+ * row is due. */
+static inline void trace_capread_again(struct trace_ring *ring, uint64_t gen, uint32_t vm, uint32_t vcpu,
+				       uint64_t value)
+{
+	struct trace_row *row = ring->next;
+
+	atomic_thread_fence(memory_order_release); /* as in trace_entry_again() */
+	row->tsc = row[-1].tsc;
+	row->gen = gen;
+	row->type = TRACE_CAPREAD;
+	row->flags = 0;
+	row->promise.told_now = false;
+	row->promise.vm = (uint16_t)vm;
+	row->promise.vcpu = (uint16_t)vcpu;
+	row->promise.until_tsc = rdtsc_after_loads() + TRACE_SKEW_TSC;
+	row->promise.value = value;
+	trace_commit_other(ring);
+}
 
 /* In the handler of caps_ack; value: what is acknowledged. */
 void trace_ack(struct percpu *cpu, uint64_t began_tsc, uint64_t gen, const struct vm *vm, uint64_t value);

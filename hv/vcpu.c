@@ -7,6 +7,25 @@
 /* A vCPU is one page, and so found, taken and given back as one. */
 _Static_assert(sizeof(struct vcpu) <= PAGE_BYTES, "struct vcpu must fit a page");
 
+uint64_t vcpu_entries(const struct vcpu_stats *stats, unsigned mask, unsigned wanted)
+{
+	uint64_t sum = 0;
+
+	for (unsigned kind = 0; kind < ENTRY_KINDS; kind++)
+		if ((kind & mask) == wanted)
+			sum += stats->entered[kind];
+	return sum;
+}
+
+uint64_t vcpu_exits(const struct vcpu_stats *stats)
+{
+	uint64_t sum = stats->exit_unknown;
+
+	for (unsigned reason = 0; reason < EXIT_REASON_COUNT; reason++)
+		sum += stats->exit[reason];
+	return sum;
+}
+
 uint64_t vcpu_gpr(const struct vcpu *vcpu, unsigned number)
 {
 	return number == GPR_RSP ? vmread(VMCS_GUEST_RSP) : vcpu->regs.gpr[number];
@@ -20,32 +39,10 @@ void vcpu_gpr_set(struct vcpu *vcpu, unsigned number, uint64_t value)
 		vcpu->regs.gpr[number] = value;
 }
 
-uint64_t vcpu_edx_eax(const struct vcpu *vcpu)
-{
-	return vcpu->regs.gpr[GPR_RDX] << 32 | (uint32_t)vcpu->regs.gpr[GPR_RAX];
-}
-
-void vcpu_edx_eax_set(struct vcpu *vcpu, uint64_t value)
-{
-	vcpu->regs.gpr[GPR_RAX] = (uint32_t)value;
-	vcpu->regs.gpr[GPR_RDX] = value >> 32;
-}
-
-void vcpu_skip_instruction(struct vcpu *vcpu)
-{
-	vcpu_skip_bytes(vcpu, vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
-}
-
-void vcpu_skip_bytes(struct vcpu *vcpu, uint64_t length)
+void vcpu_end_shadow(void)
 {
 	const uint64_t interruptibility = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 
-	(void)vcpu;
-	uint64_t rip = vmread(VMCS_GUEST_RIP) + length;
-
-	if (rip >> 32 != 0 && !(vmread(VMCS_GUEST_CS_ACCESS_RIGHTS) & AR_CS_L))
-		rip = (uint32_t)rip;
-	vmwrite(VMCS_GUEST_RIP, rip);
 	if (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 			interruptibility & ~(uint64_t)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
@@ -74,11 +71,6 @@ void vcpu_inject_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t er
 void vcpu_inject_gp(struct vcpu *vcpu)
 {
 	vcpu_inject_exception_error(vcpu, EXC_GP, 0);
-}
-
-unsigned vcpu_cpl(void)
-{
-	return (unsigned)(vmread(VMCS_GUEST_SS_ACCESS_RIGHTS) >> AR_DPL_SHIFT) & AR_DPL_MASK;
 }
 
 void vcpu_snapshot_take(struct vcpu_snapshot *out)

@@ -10,8 +10,11 @@
 
 #include "arch/abi/regs.h"
 #include "arch/address.h"
+#include "arch/defs/cr.h"
 #include "arch/defs/vmx.h"
+#include "arch/vmx.h"
 #include "hv/policy/apicv.h"
+#include "hv/policy/cpuid_cache.h"
 #include "hv/policy/lapic.h"
 
 #define VCPU_NOWHERE     UINT32_MAX
@@ -25,16 +28,18 @@ enum vcpu_attention {
 
 struct vm;
 
+/* Entries are counted once each, by what became of the L1D (enum plan_l1d) and whether VERW ran. */
+enum entry_kind { ENTRY_VERW = 1u << 2, ENTRY_KINDS = 2 * ENTRY_VERW };
+
 /* Counted since the VM's start; read by the console without a lock, so a row may be one entry old. */
 struct vcpu_stats {
-	uint64_t entries, exits;
-	uint64_t l1d_flush_msr, l1d_flush_soft, l1d_flush_skipped;
-	uint64_t verw;
+	uint64_t entered[ENTRY_KINDS]; /* by enum entry_kind */
 	uint64_t mcu_opt_ctrl_reads, mcu_opt_ctrl_writes;
 	uint64_t ibpb;
 	uint64_t unanswered;              /* accesses to ports and addresses that nothing answers */
 	uint64_t guest_ticks, root_ticks; /* TSC ticks in the guest, and from its exits to the entries after them */
 	uint64_t exit[EXIT_REASON_COUNT];
+	uint64_t exit_unknown; /* reasons beyond these */
 };
 
 /* Registers that no VM entry or exit switches: they hold the guest's values while the vCPU is on a pCPU, and are kept
@@ -96,6 +101,7 @@ struct vcpu {
 	bool event_is_extint; /* the last interrupt injected came from the 8259s */
 	struct vcpu_switched switched;
 	uint64_t spec_ctrl, tsx_ctrl, pat, xcr0;
+	struct cpuid_cache cpuid; /* vcpu_cpuid_changed() after a change of tsx_ctrl or xcr0 */
 	struct vcpu_apicv apicv;
 	_Atomic uint8_t event_vector; /* of caps_event; 0: none; read by the console */
 
@@ -107,26 +113,74 @@ struct vcpu {
 	bool halt_interrupts;  /* in HLT with RFLAGS.IF set */
 	bool halt_nmis;        /* in HLT, and no NMI is being handled */
 
-	uint32_t exit_reason; /* of the last exit; EXIT_REASON_ENTRY_FAILURE may be set */
-	uint16_t after;       /* for the trace: basic exit reason, or TRACE_AFTER_START */
+	uint32_t exit_reason; /* of the last exit; TRACE_AFTER_START: there was none */
 	struct vcpu_stats stats;
 	struct vcpu_snapshot snapshot; /* as of the last time it was taken off a pCPU or its slice ended */
 };
+
+/* Entries of all kinds for which (kind & mask) == wanted. */
+uint64_t vcpu_entries(const struct vcpu_stats *stats, unsigned mask, unsigned wanted);
+
+static inline uint64_t vcpu_all_entries(const struct vcpu_stats *stats)
+{
+	return vcpu_entries(stats, 0, 0);
+}
+
+/* l1d: enum plan_l1d. */
+static inline uint64_t vcpu_flushes(const struct vcpu_stats *stats, unsigned l1d)
+{
+	return vcpu_entries(stats, ENTRY_VERW - 1, l1d);
+}
+
+static inline uint64_t vcpu_verws(const struct vcpu_stats *stats)
+{
+	return vcpu_entries(stats, ENTRY_VERW, ENTRY_VERW);
+}
+
+/* All exits. */
+uint64_t vcpu_exits(const struct vcpu_stats *stats);
 
 /* General-purpose register number `number` as an instruction names it; RSP comes from the VMCS. The vCPU is loaded. */
 uint64_t vcpu_gpr(const struct vcpu *vcpu, unsigned number);
 void vcpu_gpr_set(struct vcpu *vcpu, unsigned number, uint64_t value);
 
 /* EDX:EAX of RDMSR, WRMSR and XSETBV. */
-uint64_t vcpu_edx_eax(const struct vcpu *vcpu);
-void vcpu_edx_eax_set(struct vcpu *vcpu, uint64_t value);
+static inline uint64_t vcpu_edx_eax(const struct vcpu *vcpu)
+{
+	return vcpu->regs.gpr[GPR_RDX] << 32 | (uint32_t)vcpu->regs.gpr[GPR_RAX];
+}
 
-/* The instruction that exited is done: RIP goes past it, the STI or MOV-SS shadow ends, a single-step trap is due where
- * TF is set (facts.md, trap 36). */
-void vcpu_skip_instruction(struct vcpu *vcpu);
+static inline void vcpu_edx_eax_set(struct vcpu *vcpu, uint64_t value)
+{
+	vcpu->regs.gpr[GPR_RAX] = (uint32_t)value;
+	vcpu->regs.gpr[GPR_RDX] = value >> 32;
+}
 
-/* The same where the CPU does not say how long the instruction is. */
-void vcpu_skip_bytes(struct vcpu *vcpu, uint64_t length);
+/* After an instruction: the STI or MOV-SS shadow ends, a single-step trap is due where TF is set (facts.md, trap 36).
+ */
+void vcpu_end_shadow(void);
+
+/* The instruction that exited is done: RIP goes past it. For those where the CPU does not say how long they are. */
+static inline void vcpu_skip_bytes(struct vcpu *vcpu, uint64_t length)
+{
+	uint64_t rip = vmread(VMCS_GUEST_RIP) + length;
+
+	(void)vcpu;
+
+	/* Outside 64-bit mode RIP has 32 bits: one too many is set if it has gone round. */
+	if ((rip & 1ull << 32) && !(vmread(VMCS_GUEST_CS_ACCESS_RIGHTS) & AR_CS_L))
+		rip = (uint32_t)rip;
+	vmwrite(VMCS_GUEST_RIP, rip);
+	if ((vmread(VMCS_GUEST_INTERRUPTIBILITY) & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)) |
+	    (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF))
+		vcpu_end_shadow();
+}
+
+/* For all others. */
+static inline void vcpu_skip_instruction(struct vcpu *vcpu)
+{
+	vcpu_skip_bytes(vcpu, vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
+}
 
 /* The exception comes with the next entry. */
 void vcpu_inject_exception(struct vcpu *vcpu, unsigned vector);
@@ -134,7 +188,10 @@ void vcpu_inject_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t er
 void vcpu_inject_gp(struct vcpu *vcpu);
 
 /* Privilege level of the code that runs on the vCPU loaded here. */
-unsigned vcpu_cpl(void);
+static inline unsigned vcpu_cpl(void)
+{
+	return (unsigned)(vmread(VMCS_GUEST_SS_ACCESS_RIGHTS) >> AR_DPL_SHIFT) & AR_DPL_MASK;
+}
 
 /* Takes it from the VMCS, which must be loaded here. vcpu_put() does so too, into vcpu->snapshot. */
 void vcpu_snapshot_take(struct vcpu_snapshot *out);

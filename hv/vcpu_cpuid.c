@@ -4,7 +4,7 @@
 #include "arch/fpu.h"
 #include "arch/tsc.h"
 #include "hv/policy/msr_policy.h"
-#include "hv/vcpu_cr.h"
+#include "hv/vm.h"
 
 static struct cpuid_xsave_component components[CPUID_XSAVE_COMPONENTS];
 static uint32_t max_basic, max_extended;
@@ -68,16 +68,23 @@ static struct cpuid_words answer(uint32_t guest_leaf, uint32_t subleaf, const st
 	return cpuid_policy_answer(leaf, subleaf, (struct cpuid_words){host.eax, host.ebx, host.ecx, host.edx}, view);
 }
 
-struct cpuid_words vcpu_cpuid(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
+void vcpu_cpuid_fill(struct cpuid_cached *slot, const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid_view view = view_of(&vcpu->vm->model);
 
 	view.vcpu_index = vcpu->index;
 	view.vcpu_count = vcpu->vm->vcpu_count;
-	view.cr4 = vcpu_cr4_read(percpu_this(), vcpu->vm);
 	view.xcr0 = vcpu->xcr0;
 	view.tsx_ctrl = vcpu->tsx_ctrl;
-	return answer(leaf, subleaf, &view);
+	*slot = (struct cpuid_cached){.leaf = leaf,
+				      .subleaf = subleaf,
+				      .words = answer(leaf, subleaf, &view),
+				      .cr4_bit = cpuid_policy_cr4_bit(cpuid_policy_leaf(leaf, &view), subleaf)};
+}
+
+void vcpu_cpuid_changed(struct vcpu *vcpu)
+{
+	cpuid_cache_forget(&vcpu->cpuid);
 }
 
 struct cpuid_words vcpu_cpuid_at_start(const struct vcpu_model *model, uint32_t leaf, uint32_t subleaf)

@@ -4,15 +4,18 @@
 
 #include <stdint.h>
 
-#include "hv/policy/cpuid_policy.h"
+#include "hv/policy/cpuid_cache.h"
 #include "hv/policy/vmx_ctl.h"
 #include "hv/vcpu.h"
 
 /* Reads what does not change from the CPU. Once at boot; config: the VMX configuration of all pCPUs. */
 void vcpu_cpuid_init(const struct vmx_config *config);
 
-/* The words for (leaf, subleaf). The vCPU is loaded here. */
-struct cpuid_words vcpu_cpuid(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf);
+/* Makes the answer to (leaf, subleaf) for its slot in vcpu->cpuid. */
+void vcpu_cpuid_fill(struct cpuid_cached *slot, const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf);
+
+/* The vCPU's XCR0 or IA32_TSX_CTRL has changed: what is kept of its answers no longer holds. */
+void vcpu_cpuid_changed(struct vcpu *vcpu);
 
 /* The same for a VM that is being made, whose guest has written no register yet. */
 struct cpuid_words vcpu_cpuid_at_start(const struct vcpu_model *model, uint32_t leaf, uint32_t subleaf);

@@ -10,6 +10,7 @@
 #include "hv/policy/cpuid_policy.h"
 #include "hv/vcpu_apic.h"
 #include "hv/vcpu_apicv.h"
+#include "hv/vcpu_cpuid.h"
 #include "hv/vcpu_cr.h"
 #include "hv/vm.h"
 
@@ -219,7 +220,8 @@ void vcpu_reset(struct percpu *cpu, struct vcpu *vcpu, const struct vcpu_entry *
 	fpu_area_init(vcpu->switched.fpu);
 	vcpu->pat = PAT_RESET;
 	vcpu->xcr0 = XCR0_X87;
-	vcpu->after = TRACE_AFTER_START;
+	vcpu_cpuid_changed(vcpu);
+	vcpu->exit_reason = TRACE_AFTER_START;
 	vcpu->cpu = VCPU_NOWHERE;
 	vcpu->last_cpu = VCPU_NOWHERE;
 }

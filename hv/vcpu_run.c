@@ -20,7 +20,7 @@ static void note_nmis(struct percpu *cpu)
 {
 	if (cpu->arch.nmi_count != cpu->nmi_handled) {
 		cpu->nmi_handled = cpu->arch.nmi_count;
-		cpu->flush_requests |= WHY_IRQ;
+		percpu_request_flush(cpu, WHY_IRQ);
 	}
 }
 
@@ -40,29 +40,29 @@ static const struct regime *take_up_regime(struct percpu *cpu, uint64_t *gen)
 	}
 	if (regime->mitigation.l1d_mode != cpu->l1d_mode_seen) {
 		cpu->l1d_mode_seen = regime->mitigation.l1d_mode;
-		cpu->flush_requests |= WHY_HOST; /* trap 25: `never` to `cond` starts flushed */
+		percpu_request_flush(cpu, WHY_HOST); /* trap 25: `never` to `cond` starts flushed */
 	}
 	return regime;
 }
 
-/* Decides the entry and writes its row; the plan lives in the trace. */
-static struct trace_row *plan_entry(struct percpu *cpu, struct vcpu *vcpu)
+/* Makes the plan of this entry, which stays for those that follow as long as it stands. */
+static void make_plan(struct percpu *cpu, struct vcpu *vcpu)
 {
-	struct trace_row *row = trace_next(&cpu->trace);
+	struct standing_plan *standing = &cpu->standing;
 	struct vm *vm = vcpu->vm;
-	const struct regime *regime = take_up_regime(cpu, &row->gen);
+	uint64_t gen;
+	const struct regime *regime = take_up_regime(cpu, &gen);
 	const struct mitigation *m = &regime->mitigation;
-	const promise_t promise = promise_word_get(&vm->promise);
-	const bool reads_mcu = entry_plan_reads_mcu(m, vm->model.wants_fb_clear_dis);
 
-	if (reads_mcu) {
+	standing->promise = promise_word_get(&vm->promise);
+	if (entry_plan_reads_mcu(m, vm->model.wants_fb_clear_dis)) {
 		cpu->mcu_opt_ctrl = rdmsr(MSR_IA32_MCU_OPT_CTRL);
 		vcpu->stats.mcu_opt_ctrl_reads++;
 	}
 
 	const struct entry_plan_input in = {
 		.requests = cpu->flush_requests,
-		.owed = promise_owed(promise, m->l1d_needed, mitigation_flushes(m)),
+		.owed = promise_owed(standing->promise, m->l1d_needed, mitigation_flushes(m)),
 		.launch = !vcpu->launched,
 		.other_vm = cpu->last_vm != vm->incarnation,
 		.wants_fb_clear_dis = vm->model.wants_fb_clear_dis,
@@ -70,16 +70,29 @@ static struct trace_row *plan_entry(struct percpu *cpu, struct vcpu *vcpu)
 		.spec_ctrl_guest = vcpu->spec_ctrl,
 	};
 
-	entry_plan_make(&row->entry.plan, m, &in);
+	entry_plan_make(&standing->plan, m, &in);
+	standing->gen = gen;
+	standing->kind = standing->plan.l1d | (standing->plan.steps & PLAN_VERW ? ENTRY_VERW : 0);
+	standing->provoked = PROVOKE_NONE;
+	standing->again = entry_plan_stands(&standing->plan) && cpu->abandoned == 0 && vcpu->event.info == 0;
+}
+
+/* The row of a plan that was just made. */
+static void write_row(struct percpu *cpu, const struct vcpu *vcpu, struct trace_row *row)
+{
+	const struct standing_plan *standing = &cpu->standing;
+	const promise_t promise = standing->promise;
+
 	row->tsc = rdtsc(); /* after the plan: hv/trace.h, "Time" */
+	row->gen = standing->gen;
 	row->type = TRACE_ENTRY;
 	row->flags = (promise & PROMISE_BROKEN ? TRACE_BROKEN : 0) | cpu->abandoned;
-	row->entry.after = vcpu->after;
-	row->entry.vm = (uint16_t)vm->id;
+	row->entry.after = (uint16_t)vcpu->exit_reason;
+	row->entry.vm = (uint16_t)vcpu->vm->id;
 	row->entry.vcpu = (uint16_t)vcpu->index;
-	row->entry.n = cpu->entry_count;
-	row->entry.caps = vm->model.arch_capabilities | (promise & PROMISE_SKIP ? ARCH_CAP(SKIP_L1DFL_VMENTRY) : 0);
-	return row;
+	row->entry.caps =
+		vcpu->vm->model.arch_capabilities | (promise & PROMISE_SKIP ? ARCH_CAP(SKIP_L1DFL_VMENTRY) : 0);
+	row->entry.plan = standing->plan;
 }
 
 static void write_event(const struct vcpu_event *event)
@@ -91,9 +104,59 @@ static void write_event(const struct vcpu_event *event)
 		vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH, event->instruction_length);
 }
 
-/* What was done whether or not the guest ran: it stands before the window, or on the one way back. */
-static void account_register_writes(struct percpu *cpu, struct vcpu *vcpu, const struct entry_plan *plan)
+/* Nothing has come, and all that the plan was made from is as it was: a plan made now would be the same. (What this
+ * pCPU changes itself drops the plan.) An NMI that has come is found inside the window. */
+static bool is_as_before(const struct percpu *cpu, const struct vcpu *vcpu)
 {
+	const struct standing_plan *standing = &cpu->standing;
+
+	return !trace_state_is_due(&cpu->trace) &&
+	       (atomic_load_explicit(&vcpu->attention, memory_order_acquire) | vcpu->event.info) == 0 &&
+	       regime_gen() == standing->gen && promise_word_get(&vcpu->vm->promise) == standing->promise;
+}
+
+/* Everything that an entry may want. False: the vCPU waits. Out of line, as all that is rare, for the sake of the rest.
+ */
+__attribute__((noinline)) static bool prepare(struct percpu *cpu, struct vcpu *vcpu)
+{
+	/* Before the plan: an event that comes later sends an NMI, and the plan is dropped. */
+	cpu->arch.nmi_pending = 0;
+	if ((atomic_load_explicit(&vcpu->attention, memory_order_acquire) & ATTENTION_EVENT) &&
+	    vcpu_apic_deliver(cpu, vcpu) == EXIT_LEAVE)
+		return false;
+
+	struct trace_row *row = trace_entry(cpu);
+
+	make_plan(cpu, vcpu);
+	/* Whoever moves the VM's time sends an NMI to its other vCPUs. */
+	if (vcpu->tsc_offset != vm_tsc_offset(vcpu->vm)) {
+		vcpu->tsc_offset = vm_tsc_offset(vcpu->vm);
+		vmwrite(VMCS_TSC_OFFSET, vcpu->tsc_offset);
+	}
+	if (vcpu->event.info & INTR_INFO_VALID)
+		write_event(&vcpu->event);
+	msr_lists_prepare(cpu, vcpu, &cpu->standing.plan);
+	if (atomic_load_explicit(&vcpu->attention, memory_order_relaxed) & ATTENTION_PROVOKED) {
+		cpu->standing.provoked = provoke_spoil(vcpu, &cpu->standing.plan);
+		cpu->standing.again = false;
+	}
+	write_row(cpu, vcpu, row);
+	cpu->run_guest_ticks -= row->tsc;
+	return true;
+}
+
+static inline void account_entry(struct percpu *cpu, struct vcpu *vcpu, uint64_t now_tsc)
+{
+	cpu->run_guest_ticks += now_tsc;
+	trace_commit(&cpu->trace);
+	vcpu->stats.entered[cpu->standing.kind]++;
+}
+
+/* What was done whether or not the guest ran: it stands before the window, or on the one way back. */
+static void account_register_writes(struct percpu *cpu, struct vcpu *vcpu)
+{
+	const struct entry_plan *plan = &cpu->standing.plan;
+
 	if (plan->steps & PLAN_MCU_WRITE) {
 		cpu->mcu_opt_ctrl = plan->mcu_opt_ctrl;
 		vcpu->stats.mcu_opt_ctrl_writes++;
@@ -106,59 +169,35 @@ static void account_register_writes(struct percpu *cpu, struct vcpu *vcpu, const
 		vcpu->stats.ibpb++;
 }
 
-static void account_entry(struct percpu *cpu, struct vcpu *vcpu, const struct entry_plan *plan)
+/* What an entry does once: the guest ran, but another one like it wants a new plan. */
+__attribute__((noinline)) static void account_once(struct percpu *cpu, struct vcpu *vcpu)
 {
-	struct vcpu_stats *stats = &vcpu->stats;
-
+	account_register_writes(cpu, vcpu);
 	cpu->abandoned = 0;
-	cpu->entry_count++;
-	trace_commit(&cpu->trace);
-	stats->entries++;
-	stats->l1d_flush_msr += plan->l1d == PLAN_L1D_DID_MSR;
-	stats->l1d_flush_soft += plan->l1d == PLAN_L1D_DID_SOFT;
-	stats->l1d_flush_skipped += plan->l1d == PLAN_L1D_SKIPPED;
-	stats->verw += (plan->steps & PLAN_VERW) != 0;
-}
-
-/* The guest ran. An event that was on its way when it exited comes again with the next entry (trap 34). */
-static void account_exit(struct percpu *cpu, struct vcpu *vcpu, const struct entry_plan *plan)
-{
-	const uint32_t vectoring = (uint32_t)vmread(VMCS_IDT_VECTORING_INFO);
-
-	cpu->flush_requests = entry_plan_requests_left(plan, cpu->flush_requests);
+	cpu->flush_requests = entry_plan_requests_left(&cpu->standing.plan, cpu->flush_requests);
 	cpu->last_vm = vcpu->vm->incarnation;
 	vcpu->launched = true;
-	vcpu->after = (uint16_t)(vcpu->exit_reason & EXIT_REASON_BASIC_MASK);
-	vcpu->stats.exits++;
-	if (vcpu->after < EXIT_REASON_COUNT)
-		vcpu->stats.exit[vcpu->after]++;
 	vcpu->event.info = 0;
-	if ((vectoring & INTR_INFO_VALID) && (vectoring & INTR_INFO_TYPE_MASK) == INTR_INFO_TYPE_NMI)
-		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-			vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)INTERRUPTIBILITY_NMI);
-	if (vectoring & INTR_INFO_VALID)
-		vcpu->event = (struct vcpu_event){
-			.info = vectoring & INTR_INFO_INJECT_MASK,
-			.error_code = (uint32_t)vmread(VMCS_IDT_VECTORING_ERROR_CODE),
-			.instruction_length = (uint32_t)vmread(VMCS_EXIT_INSTRUCTION_LENGTH),
-		};
+	percpu_plan_anew(cpu);
 }
 
-/* The entry failed, in one of the two ways: nothing of the guest ran. The flush request stands again (trap 8), VMLAUNCH
- * has not happened (trap 32). */
-static enum exit_action entry_failed(struct percpu *cpu, struct vcpu *vcpu, struct trace_row *row,
-				     enum provoked provoked, const char *why, uint64_t detail)
+/* The guest did not run. The entry failed in one of the two ways: the flush request stands again (trap 8), VMLAUNCH has
+ * not happened (trap 32). */
+static enum exit_action entry_failed(struct percpu *cpu, struct vcpu *vcpu, const char *why, uint64_t detail)
 {
+	const struct entry_plan *plan = &cpu->standing.plan;
+	const enum provoked provoked = cpu->standing.provoked;
 	char text[64];
 
 	/* The lists may have been worked off in part. */
-	if (row->entry.plan.steps & PLAN_LIST_MCU) {
-		wrmsr(MSR_IA32_MCU_OPT_CTRL, row->entry.plan.mcu_opt_ctrl_root);
+	if (plan->steps & PLAN_LIST_MCU) {
+		wrmsr(MSR_IA32_MCU_OPT_CTRL, plan->mcu_opt_ctrl_root);
 		vcpu->stats.mcu_opt_ctrl_writes++;
 	}
-	row->flags |= TRACE_FAILED;
-	account_entry(cpu, vcpu, &row->entry.plan);
-	cpu->flush_requests |= WHY_RETRY;
+	cpu->trace.next->flags |= TRACE_FAILED;
+	account_entry(cpu, vcpu, rdtsc());
+	cpu->abandoned = 0;
+	percpu_request_flush(cpu, WHY_RETRY);
 	text_format(text, sizeof(text), "vm entry failed: %s=%lu", why, detail);
 	if (provoked != PROVOKE_NONE) {
 		provoke_mend(provoked);
@@ -180,56 +219,64 @@ static void account_root(struct percpu *cpu, struct vcpu *vcpu, uint64_t now_tsc
 	cpu->account_tsc = now_tsc;
 }
 
-static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu)
+__attribute__((noinline)) static enum exit_action not_entered(struct percpu *cpu, struct vcpu *vcpu,
+							      enum vmx_enter_status status)
 {
-	/* Before the plan: an event that comes later sends an NMI, and the plan is dropped. */
-	cpu->arch.nmi_pending = 0;
-	if ((atomic_load_explicit(&vcpu->attention, memory_order_acquire) & ATTENTION_EVENT) &&
-	    vcpu_apic_deliver(cpu, vcpu) == EXIT_LEAVE)
-		return EXIT_LEAVE;
+	const enum provoked provoked = cpu->standing.provoked;
 
-	struct trace_row *row = plan_entry(cpu, vcpu);
-	const struct entry_plan *plan = &row->entry.plan;
-	enum provoked provoked = PROVOKE_NONE;
-
-	account_root(cpu, vcpu, row->tsc);
-	if (vcpu->tsc_offset != vm_tsc_offset(vcpu->vm)) {
-		vcpu->tsc_offset = vm_tsc_offset(vcpu->vm);
-		vmwrite(VMCS_TSC_OFFSET, vcpu->tsc_offset);
-	}
-	if (vcpu->event.info & INTR_INFO_VALID)
-		write_event(&vcpu->event);
-	msr_lists_prepare(cpu, vcpu, plan);
-	if (atomic_load_explicit(&vcpu->attention, memory_order_relaxed) & ATTENTION_PROVOKED)
-		provoked = provoke_spoil(vcpu, &row->entry.plan);
-
-	const enum vmx_enter_status status = vmx_enter(plan, &vcpu->regs);
-	const uint64_t exit_tsc = rdtsc();
-
-	cpu->guest_ticks += exit_tsc - cpu->account_tsc;
-	vcpu->stats.guest_ticks += exit_tsc - cpu->account_tsc;
-	cpu->account_tsc = exit_tsc;
-	account_register_writes(cpu, vcpu, plan);
+	percpu_plan_anew(cpu);
+	account_register_writes(cpu, vcpu);
 	if (status == VMX_ENTER_NMI) {
+		cpu->run_guest_ticks += cpu->trace.next->tsc;
 		if (provoked != PROVOKE_NONE) {
 			provoke_mend(provoked);
 			provoke_entry_failure(vcpu, provoked);
 		}
-		cpu->abandoned |= TRACE_NMI | (plan->steps & PLAN_MCU_WRITE ? TRACE_MCU_CARRIED : 0);
+		cpu->abandoned |= TRACE_NMI | (cpu->standing.plan.steps & PLAN_MCU_WRITE ? TRACE_MCU_CARRIED : 0);
 		return EXIT_LEAVE;
 	}
 	if (status != VMX_ENTER_EXITED)
-		return entry_failed(cpu, vcpu, row, provoked, "vm_instruction_error",
+		return entry_failed(cpu, vcpu, "vm_instruction_error",
 				    status == VMX_ENTER_FAIL_VALID ? vmread(VMCS_VM_INSTRUCTION_ERROR) : 0);
-	vcpu->exit_reason = (uint32_t)vmread(VMCS_EXIT_REASON);
-	if ((vcpu->exit_reason & EXIT_REASON_BASIC_MASK) == EXIT_MACHINE_CHECK_ON_ENTRY)
+
+	const uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON) & EXIT_REASON_BASIC_MASK;
+
+	if (reason == EXIT_MACHINE_CHECK_ON_ENTRY)
 		panic("machine check during a vm entry");
-	if (vcpu->exit_reason & EXIT_REASON_ENTRY_FAILURE)
-		return entry_failed(cpu, vcpu, row, provoked, "exit_reason",
-				    vcpu->exit_reason & EXIT_REASON_BASIC_MASK);
-	account_entry(cpu, vcpu, plan);
-	account_exit(cpu, vcpu, plan);
-	return exit_handle(cpu, vcpu);
+	return entry_failed(cpu, vcpu, "exit_reason", reason);
+}
+
+/* One entry and the exit after it. *now_tsc: a time after the entry. */
+static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu, uint64_t *now_tsc)
+{
+	if (__builtin_expect(is_as_before(cpu, vcpu), true)) {
+		const uint64_t tsc = rdtsc();
+
+		trace_entry_again(&cpu->trace, tsc, (uint16_t)vcpu->exit_reason);
+		cpu->run_guest_ticks -= tsc;
+	} else if (!prepare(cpu, vcpu)) {
+		return EXIT_LEAVE;
+	}
+
+	const enum vmx_enter_status status = vmx_enter(&cpu->standing.plan, &vcpu->regs);
+
+	if (status != VMX_ENTER_EXITED)
+		return not_entered(cpu, vcpu, status);
+	*now_tsc = rdtsc();
+
+	const uint64_t reason = vmread(VMCS_EXIT_REASON);
+
+	if (reason < EXIT_REASON_COUNT)
+		vcpu->stats.exit[reason]++;
+	else if (reason & EXIT_REASON_ENTRY_FAILURE)
+		return not_entered(cpu, vcpu, status);
+	else
+		vcpu->stats.exit_unknown++;
+	vcpu->exit_reason = (uint32_t)reason;
+	account_entry(cpu, vcpu, *now_tsc);
+	if (!cpu->standing.again)
+		account_once(cpu, vcpu);
+	return exit_handle(cpu, vcpu, reason);
 }
 
 /* The timer counts guest time only, and what is left of it is saved at each exit: it is written when its end is
@@ -242,23 +289,51 @@ static void arm_preemption_timer(struct percpu *cpu, uint64_t now_tsc, uint64_t 
 	vmwrite(VMCS_PREEMPTION_TIMER, counts < UINT32_MAX ? counts : UINT32_MAX);
 }
 
+/* When the preemption timer is to end the run: at until_tsc, or when a timer of the vCPU is due before. */
+static void aim_preemption_timer(struct percpu *cpu, uint64_t now_tsc, uint64_t timer_tsc, uint64_t until_tsc)
+{
+	const uint64_t end_tsc = timer_tsc < until_tsc && timer_tsc > now_tsc ? timer_tsc : until_tsc;
+
+	if (end_tsc != cpu->timer_armed_tsc)
+		arm_preemption_timer(cpu, now_tsc, end_tsc);
+}
+
+/* The time since account_tsc: what the guest did not have was spent in root mode. */
+static void account_run(struct percpu *cpu, struct vcpu *vcpu)
+{
+	const uint64_t guest_ticks = cpu->run_guest_ticks;
+
+	cpu->guest_ticks += guest_ticks;
+	vcpu->stats.guest_ticks += guest_ticks;
+	cpu->account_tsc += guest_ticks;
+	account_root(cpu, vcpu, rdtsc());
+}
+
 void vcpu_run(struct percpu *cpu, struct vcpu *vcpu, uint64_t until_tsc)
 {
 	enum exit_action action = EXIT_RESUME;
+	uint64_t now_tsc = rdtsc(), timer_seen_tsc = VCPU_TIMER_NEVER;
 
+	/* The scheduler has cleared nmi_pending. */
+	if (cpu->arch.nmi_count != cpu->nmi_handled)
+		percpu_plan_anew(cpu);
 	cpu->timer_armed_tsc = 0;
-	for (uint64_t now_tsc = rdtsc(); action == EXIT_RESUME && now_tsc < until_tsc; now_tsc = cpu->account_tsc) {
+	cpu->run_guest_ticks = 0;
+	while (action == EXIT_RESUME) {
 		const uint64_t timer_tsc = atomic_load_explicit(&vcpu->timer_tsc, memory_order_acquire);
-		const uint64_t end_tsc = timer_tsc < until_tsc && timer_tsc > now_tsc ? timer_tsc : until_tsc;
 
-		if (timer_tsc <= now_tsc)
-			vcpu_apic_timer_due(vcpu);
-		if (end_tsc != cpu->timer_armed_tsc)
-			arm_preemption_timer(cpu, now_tsc, end_tsc);
-		action = enter(cpu, vcpu);
+		if (timer_tsc != timer_seen_tsc || now_tsc >= cpu->timer_armed_tsc) {
+			if (now_tsc >= until_tsc)
+				break;
+			timer_seen_tsc = timer_tsc <= now_tsc ? VCPU_TIMER_NEVER : timer_tsc;
+			if (timer_tsc <= now_tsc)
+				vcpu_apic_timer_due(vcpu);
+			aim_preemption_timer(cpu, now_tsc, timer_tsc, until_tsc);
+		}
+		action = enter(cpu, vcpu, &now_tsc);
 	}
 	vcpu_snapshot_take(&vcpu->snapshot);
-	account_root(cpu, vcpu, rdtsc());
+	account_run(cpu, vcpu);
 }
 
 void vcpu_run_account_root(struct percpu *cpu)
@@ -285,7 +360,7 @@ void vcpu_run_idle(struct percpu *cpu, uint64_t until_tsc)
 		apic_timer_arm(until_tsc);
 	vmx_enter(&plan, NULL);
 	if (apic_timer_disarm())
-		cpu->flush_requests |= WHY_IRQ;
+		percpu_request_flush(cpu, WHY_IRQ);
 
 	const uint64_t woke_tsc = rdtsc();
 

@@ -104,7 +104,8 @@ void vcpu_load(struct percpu *cpu, struct vcpu *vcpu)
 	drop_stale_translations(cpu, vcpu);
 	load_switched(cpu, vcpu);
 	if (cpu->last_vcpu != vcpu || vcpu->last_cpu != cpu->arch.index)
-		cpu->flush_requests |= WHY_SWITCH;
+		percpu_request_flush(cpu, WHY_SWITCH);
+	percpu_plan_anew(cpu);
 	vcpu->last_cpu = cpu->arch.index;
 	atomic_store_explicit(&cpu->current, vcpu, memory_order_release);
 }

@@ -112,6 +112,12 @@ bool vm_reap(void);
 /* It has crashed, or it is off, and does not wait for vm_reap(). Console. */
 bool vm_has_ended(const struct vm *vm);
 
+/* The value that goes with this promise word. */
+static inline uint64_t vm_caps_of(const struct vm *vm, promise_t word)
+{
+	return vm->model.arch_capabilities | (word & PROMISE_SKIP ? ARCH_CAP(SKIP_L1DFL_VMENTRY) : 0);
+}
+
 /* The value of IA32_ARCH_CAPABILITIES that vCPU `vcpu` reads now; "told" is recorded in the same step. */
 uint64_t vm_caps_read(struct percpu *cpu, struct vm *vm, unsigned vcpu);
 

@@ -4,11 +4,6 @@
 #include "hv/vcpu_apic.h"
 #include "hv/vm.h"
 
-static uint64_t value_of(const struct vm *vm, promise_t word)
-{
-	return vm->model.arch_capabilities | (word & PROMISE_SKIP ? ARCH_CAP(SKIP_L1DFL_VMENTRY) : 0);
-}
-
 uint64_t vm_caps_read(struct percpu *cpu, struct vm *vm, unsigned vcpu)
 {
 	const uint64_t began_tsc = trace_begin(cpu);
@@ -16,13 +11,13 @@ uint64_t vm_caps_read(struct percpu *cpu, struct vm *vm, unsigned vcpu)
 	const promise_t after = promise_word_read(&vm->promise, vcpu, &before);
 	const uint64_t gen = after != before ? regime_promise_changed() : regime_gen();
 
-	trace_capread(cpu, began_tsc, gen, vm, vcpu, value_of(vm, after), after != before);
-	return value_of(vm, after);
+	trace_capread(cpu, began_tsc, gen, vm, vcpu, vm_caps_of(vm, after), after != before);
+	return vm_caps_of(vm, after);
 }
 
 uint64_t vm_caps_value(const struct vm *vm)
 {
-	return value_of(vm, promise_word_get(&vm->promise));
+	return vm_caps_of(vm, promise_word_get(&vm->promise));
 }
 
 /* Those who asked for it by caps_event. The VM may be paused: it gets them later. */
@@ -54,7 +49,7 @@ void vm_caps_ack(struct percpu *cpu, struct vm *vm)
 	const promise_t after = promise_word_ack(&vm->promise, &before);
 	const uint64_t gen = after != before ? regime_promise_changed() : regime_gen();
 
-	trace_ack(cpu, began_tsc, gen, vm, value_of(vm, after));
+	trace_ack(cpu, began_tsc, gen, vm, vm_caps_of(vm, after));
 }
 
 void vm_caps_force_all(bool flushing)

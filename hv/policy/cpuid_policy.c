@@ -225,7 +225,6 @@ static void features(struct cpuid_words *w, const struct cpuid_view *view)
 	w->ecx |= CPUID1_ECX_HYPERVISOR;
 	show(&w->ecx, CPUID1_ECX_X2APIC, view->x2apic);
 	show(&w->ecx, CPUID1_ECX_TSC_DEADLINE, view->tsc_deadline);
-	show(&w->ecx, CPUID1_ECX_OSXSAVE, view->cr4 & CR4_OSXSAVE);
 	show(&w->edx, CPUID1_EDX_APIC, view->apic);
 	show(&w->edx, CPUID1_EDX_HTT, view->vcpu_count > 1);
 }
@@ -240,10 +239,18 @@ static void extended_features(struct cpuid_words *w, uint32_t subleaf, uint32_t 
 		return;
 	w->eax = least(host_last, LEAF7_LAST);
 	w->edx |= CPUID7_EDX_ARCH_CAPABILITIES;
-	show(&w->ecx, CPUID7_ECX_OSPKE, view->cr4 & CR4_PKE);
 	keep(&w->ecx, CPUID7_ECX_RDPID, view->rdtscp);
 	keep(&w->ebx, CPUID7_EBX_INVPCID, view->invpcid);
 	keep(&w->ebx, CPUID7_EBX_RTM, !(view->tsx_ctrl & TSX_CTRL_CPUID_CLEAR));
+}
+
+struct cpuid_cr4_bit cpuid_policy_cr4_bit(uint32_t leaf, uint32_t subleaf)
+{
+	if (leaf == CPUID_FEATURES)
+		return (struct cpuid_cr4_bit){CR4_OSXSAVE, CPUID1_ECX_OSXSAVE};
+	if (leaf == CPUID_EXTENDED_FEATURES && subleaf == 0)
+		return (struct cpuid_cr4_bit){CR4_PKE, CPUID7_ECX_OSPKE};
+	return (struct cpuid_cr4_bit){0};
 }
 
 /* Every vCPU is a core of its own with caches of its own (SDM vol. 2A, CPUID, "Deterministic Cache Parameters"). */
@@ -367,12 +374,14 @@ struct cpuid_words cpuid_policy_answer(uint32_t leaf, uint32_t subleaf, struct c
 {
 	uint32_t row_subleaf = leaf_has_subleaves(leaf) ? subleaf : 0;
 	struct cpuid_words w;
+	struct cpuid_cr4_bit os = cpuid_policy_cr4_bit(leaf, subleaf);
 
 	if (!host_has(leaf, view))
 		host = (struct cpuid_words){0};
 	w = passed(leaf, row_subleaf, host, view->xcr0_allowed);
 	if (leaf - CPUID_HYPERVISOR < HYPERVISOR_LEAVES)
 		return hypervisor(leaf);
+	show(&w.ecx, os.ecx, view->cr4 & os.cr4);
 	switch (leaf) {
 	case CPUID_VENDOR:
 		w.eax = GUEST_MAX_BASIC;

@@ -50,6 +50,14 @@ uint32_t cpuid_policy_leaf(uint32_t leaf, const struct cpuid_view *view);
 struct cpuid_words cpuid_policy_answer(uint32_t leaf, uint32_t subleaf, struct cpuid_words host,
 				       const struct cpuid_view *view);
 
+/* The bit of ECX that shows whether a bit of the guest's CR4 is set; both 0 where none does. */
+struct cpuid_cr4_bit {
+	uint32_t cr4, ecx;
+};
+
+/* That of a leaf (from cpuid_policy_leaf()): all that an answer takes from view->cr4. */
+struct cpuid_cr4_bit cpuid_policy_cr4_bit(uint32_t leaf, uint32_t subleaf);
+
 /* Family, model and stepping as leaf 1 shows them in EAX, and as INIT leaves them in EDX. */
 uint32_t cpuid_policy_version(const struct vcpu_model *model);
 

@@ -142,6 +142,11 @@ uint8_t entry_plan_requests_left(const struct entry_plan *plan, uint8_t requests
 	return (uint8_t)(requests & ~plan->why);
 }
 
+bool entry_plan_stands(const struct entry_plan *plan)
+{
+	return !(plan->steps & (PLAN_LAUNCH | PLAN_IBPB | PLAN_MCU_WRITE)) && !(plan->why & ~WHY_ALWAYS);
+}
+
 void entry_plan_idle(struct entry_plan *out, const struct mitigation *m, uint64_t mcu_opt_ctrl)
 {
 	struct entry_plan plan = {.steps = PLAN_IDLE, .mode = m->l1d_mode};

@@ -26,6 +26,11 @@ bool entry_plan_reads_mcu(const struct mitigation *m, bool wants_fb_clear_dis);
 /* The plan of this entry. */
 void entry_plan_make(struct entry_plan *out, const struct mitigation *m, const struct entry_plan_input *in);
 
+/* The plan may be carried out once more: after an entry made by it, and with nothing changed from outside, making it
+ * anew would give the same. Not so where the entry itself changes what the plan was made from: it launches, writes
+ * IA32_MCU_OPT_CTRL, serves flush requests, or is the first after another VM. */
+bool entry_plan_stands(const struct entry_plan *plan);
+
 /* The plan of a pCPU that goes to sleep: VERW with FB_CLEAR_DIS 0 before HLT where facts.md 4 wants it. mcu_opt_ctrl:
  * as in the input above. */
 void entry_plan_idle(struct entry_plan *out, const struct mitigation *m, uint64_t mcu_opt_ctrl);

@@ -5,11 +5,6 @@ promise_t promise_start(bool skip, bool sealed)
 	return (skip ? PROMISE_SKIP : 0) | (sealed ? PROMISE_SEALED : 0);
 }
 
-promise_t promise_read(promise_t word, unsigned vcpu)
-{
-	return (word & PROMISE_SKIP) ? word | 1ull << vcpu : word;
-}
-
 promise_t promise_set_skip(promise_t word, bool skip)
 {
 	if (word & PROMISE_SEALED)

@@ -372,6 +372,48 @@ static void lost_rows_are_no_violation(void **state)
 	assert_true(rules.entry_count == 3 && rules.violation_count == 1);
 }
 
+/* An entry like the one before is judged without the rules: but not once something has happened, nor before what has
+ * happened is over. */
+static void entries_that_repeat_are_judged_by_what_is_known(void **state)
+{
+	static struct audit_rules rules;
+	struct trace_row entry = {.tsc = 100, .gen = 2, .type = TRACE_ENTRY};
+	struct trace_row told = {.tsc = 1000, .gen = 3, .type = TRACE_CAPREAD};
+	struct trace_row machine = {.tsc = 1, .gen = 1, .type = TRACE_STATE};
+	struct audit_verdict verdict;
+
+	(void)state;
+	audit_rules_init(&rules);
+	machine.state.machine = TRACE_L1D_NEEDED;
+	assert_true(audit_rules_feed(&rules, 0, &machine, &verdict));
+	entry.entry.plan.mode = L1D_NEVER;
+	for (unsigned i = 0; i < 5; i++, entry.tsc += 100, entry.entry.n++)
+		assert_true(audit_rules_feed(&rules, 0, &entry, &verdict));
+	assert_int_equal(rules.entry_count, 5);
+
+	/* Another pCPU reads a 1; the reading may not be over before 2000. Until then an entry under the old policy may
+	 * be without a flush, after that it may not, however often it was right before. */
+	told.promise.told_now = true;
+	told.promise.value = ARCH_CAP(SKIP_L1DFL_VMENTRY);
+	told.promise.until_tsc = 2000;
+	assert_true(audit_rules_feed(&rules, 1, &told, &verdict));
+	for (entry.tsc = 1100; entry.tsc <= 2000; entry.tsc += 100, entry.entry.n++)
+		assert_true(audit_rules_feed(&rules, 0, &entry, &verdict));
+	entry.tsc = 2200;
+	audit_rules_feed(&rules, 0, &entry, &verdict);
+	entry.entry.n++;
+	entry.tsc = 2300;
+	assert_false(audit_rules_feed(&rules, 0, &entry, &verdict));
+	assert_non_null(verdict.why[AUDIT_G1]);
+	/* What breaks a rule is no model for the next. */
+	entry.entry.n++;
+	entry.tsc = 2400;
+	assert_false(audit_rules_feed(&rules, 0, &entry, &verdict));
+	entry.entry.n += 2;
+	assert_false(audit_rules_feed(&rules, 0, &entry, &verdict));
+	assert_non_null(verdict.why[AUDIT_ROWS]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +421,7 @@ int main(void)
 		cmocka_unit_test(every_planted_fault_is_found),
 		cmocka_unit_test(a_flush_that_no_step_made_is_found),
 		cmocka_unit_test(lost_rows_are_no_violation),
+		cmocka_unit_test(entries_that_repeat_are_judged_by_what_is_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

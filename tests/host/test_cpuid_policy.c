@@ -10,6 +10,7 @@
 #include "arch/defs/cpuid_isa.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
+#include "hv/policy/cpuid_cache.h"
 #include "hv/policy/cpuid_policy.h"
 #include "hv/policy/lapic.h"
 
@@ -479,6 +480,41 @@ static void test_paravirtual_leaves(void **state)
 	assert_words(ask(0x40000100, 0, ones, &view), 0, 0, 0, 0);
 }
 
+/* hv/vcpu_cpuid.c fills a slot without CR4, hv/exit_cpuid.c takes the words from it. */
+static void test_kept_answers_are_exact(void **state)
+{
+	static const uint64_t cr4s[] = {0, CR4_OSXSAVE, CR4_PKE, CR4_OSXSAVE | CR4_PKE, ~0ull};
+	static const uint32_t starts[] = {0, 0x40000000, 0x80000000, ~0u - 0x20};
+	static struct cpuid_cache cache;
+	struct cpuid_view view = open_view();
+
+	(void)state;
+	cpuid_cache_forget(&cache);
+	for (unsigned i = 0; i < sizeof(starts) / sizeof(starts[0]) * 0x20 * 4 * 5; i++) {
+		const uint32_t leaf = starts[i / 5 / 4 / 0x20] + i / 5 / 4 % 0x20, subleaf = i / 5 % 4;
+		const uint64_t cr4 = cr4s[i % 5];
+		struct cpuid_cached *slot = cpuid_cache_slot(&cache, leaf, subleaf);
+		const struct cpuid_words host = {leaf * 3, ~subleaf, ~0u, leaf ^ 0x55555555};
+		struct cpuid_words fresh;
+
+		/* The same slot is kept for the other values of CR4. */
+		assert_int_equal(cpuid_cache_has(slot, leaf, subleaf), i % 5 != 0);
+		view.cr4 = 0;
+		if (i % 5 == 0)
+			*slot = (struct cpuid_cached){
+				.leaf = leaf,
+				.subleaf = subleaf,
+				.words = ask(leaf, subleaf, host, &view),
+				.cr4_bit = cpuid_policy_cr4_bit(cpuid_policy_leaf(leaf, &view), subleaf)};
+		view.cr4 = cr4;
+		fresh = ask(leaf, subleaf, host, &view);
+		assert_words(fresh, slot->words.eax, slot->words.ebx, cpuid_cache_ecx(slot, cr4), slot->words.edx);
+	}
+	cpuid_cache_forget(&cache);
+	for (uint32_t leaf = 0; leaf < 0x20; leaf++)
+		assert_false(cpuid_cache_has(cpuid_cache_slot(&cache, leaf, 0), leaf, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -504,6 +540,7 @@ int main(void)
 		cmocka_unit_test(test_ecx_is_ignored),
 		cmocka_unit_test(test_extended_leaves),
 		cmocka_unit_test(test_paravirtual_leaves),
+		cmocka_unit_test(test_kept_answers_are_exact),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,8 +29,8 @@ FLUSH_BUFFER = "l1d_flush_buffer"
 RSB_ENTRIES = 32
 # rsp is in the VMCS.
 GUEST_REGISTERS = {"rax", "rcx", "rdx", "rbx", "rbp", "rsi", "rdi"} | {f"r{n}" for n in range(8, 16)}
-# Those that C keeps across a call, or does not use for the status: nothing else would overwrite the guest's value.
-ZEROED_ON_EXIT = {"rbx", "rbp"} | {f"r{n}" for n in range(8, 16)}
+# rax has the status.
+CLEAN_ON_EXIT = GUEST_REGISTERS - {"rax"}
 # Plan, guest registers, flush buffer: all that may be touched once the L1D is flushed.
 BASES_AFTER_FLUSH = {"rdi", "rsi", "r9"}
 
@@ -298,15 +298,17 @@ def exit_faults(code, numbers):
         for j in code.reach(code.next(i), lambda k: k.name == "lfence" or code.is_return(k)):
             if j.name == "wrmsr":
                 yield f"order: the host's SPEC_CTRL comes after the RSB work: {code.where(j)}"
-    zeroed = set()
+    clean = set()
     for i in code.list[code.index[code.labels["vmx_leave"]]:]:
-        if i.name in ("wrmsr", "lfence") or i.name.startswith("call"):
+        if code.is_jump(i) or i.name in ("wrmsr", "lfence") or i.name.startswith("call"):
             break
-        if match := re.fullmatch(r"(e\w+|r\d+d?),\1", i.operands):
+        if i.name == "pop":
+            clean.add(i.operands)
+        elif match := re.fullmatch(r"e(\w\w),e\1|(r\d+)d?,\2d?", i.operands):
             if i.name == "xor":
-                zeroed.add("r" + match[1][1:].rstrip("d") if match[1][1].isdigit() else "r" + match[1][1:])
-    for register in sorted(ZEROED_ON_EXIT - zeroed):
-        yield f"guest register {register} is not zeroed at vmx_leave"
+                clean.add(match[2] or f"r{match[1]}")
+    for register in sorted(CLEAN_ON_EXIT - clean):
+        yield f"guest register {register} is neither zeroed nor C's again at vmx_leave"
 
 
 def faults(path):

@@ -91,8 +91,8 @@ MUTATIONS = [
              "ret, call or indirect jump between SPEC_CTRL and the entry"),
     Mutation(7, ENTER, "\tmov\teax, VMX_ENTER_EXITED\n", "\tmov\teax, VMX_ENTER_EXITED\n\tpush\trax\n\tret\n", "shape",
              "ret before LFENCE after the exit"),
-    Mutation(8, RUN, "\tcpu->flush_requests |= WHY_RETRY;\n",
-             "\tcpu->flush_requests = entry_plan_requests_left(&row->entry.plan, cpu->flush_requests);\n",
+    Mutation(8, RUN, "\tpercpu_request_flush(cpu, WHY_RETRY);\n",
+             "\tcpu->flush_requests = entry_plan_requests_left(&cpu->standing.plan, cpu->flush_requests);\n",
              "emu/traps-failed-entries", "expected after"),
     Mutation(8, ENTER, "\tcmovc\teax, ecx\n\tjmp\tvmx_leave\n",
              "\tcmovc\teax, ecx\n\tpop\trdi\n\tpop\trsi\n\tmov\tesi, eax\n\tjmp\tvmx_leave.mcu_restore_done\n",
@@ -170,12 +170,15 @@ MUTATIONS = [
     Mutation(31, SWITCH, "\tvcpu->launched = false;\n", "", "emu/traps-moves", "vm_instruction_error=5"),
     Mutation(31, SWITCH, "\tload_host_state(cpu);\n",
              "\tif (vcpu->last_cpu == VCPU_NOWHERE)\n\t\tload_host_state(cpu);\n", "emu/traps-moves"),
-    Mutation(32, RUN, "\tconst enum vmx_enter_status status = vmx_enter(plan, &vcpu->regs);\n",
-             "\tconst enum vmx_enter_status status = vmx_enter(plan, &vcpu->regs);\n\n\tvcpu->launched = true;\n",
+    Mutation(32, RUN, "\tconst enum vmx_enter_status status = vmx_enter(&cpu->standing.plan, &vcpu->regs);\n",
+             "\tconst enum vmx_enter_status status = vmx_enter(&cpu->standing.plan, &vcpu->regs);\n\n"
+             "\tvcpu->launched = true;\n",
              "emu/traps-failed-entries", "vm_instruction_error=5"),
     Mutation(33, "hv/exit_event.c", "\t\ttrap_nmi_unblock();\n", "", "emu/traps-nmis"),
     # Where the CPU delivers the interrupt itself, Bochs says no more of it than that there is one.
-    Mutation(34, RUN, "\tif (vectoring & INTR_INFO_VALID)\n", "\tif (vectoring == INTR_INFO_VALID)\n",
+    Mutation(34, "hv/exit.c", "	if (vectoring & INTR_INFO_VALID)
+", "	if (vectoring == INTR_INFO_VALID)
+",
              "emu/apicv-traps-off", "trap34_event_not_lost bad"),
     Mutation(35, "hv/vm_build.c", "return (uint16_t)(1 + vm->id * PROMISE_VCPUS_MAX + index);",
              "return (uint16_t)(vm->id * PROMISE_VCPUS_MAX + index);", "emu/traps-guest", "invvpid failed"),
