@@ -107,8 +107,8 @@ MUTATIONS = [
     Mutation(11, "hv/policy/promise.c", "return skip ? word | PROMISE_SKIP : word & ~PROMISE_SKIP;",
              "return skip ? word | PROMISE_SKIP : word & ~(PROMISE_SKIP | PROMISE_TOLD_MASK);",
              "host/test_promise:trap11_a_told_vm_stays_owed_until_it_acknowledges"),
-    Mutation(12, "hv/vm_promise.c", "static uint64_t value_of(const struct vm *vm, promise_t word)\n{\n",
-             "static uint64_t value_of(const struct vm *vm, promise_t word)\n{\n"
+    Mutation(12, "hv/vm.h", "static inline uint64_t vm_caps_of(const struct vm *vm, promise_t word)\n{\n",
+             "static inline uint64_t vm_caps_of(const struct vm *vm, promise_t word)\n{\n"
              "\tif (word & (PROMISE_TOLD_MASK & ~1ull)) /* each vCPU keeps what it has read first */\n"
              "\t\tword |= PROMISE_SKIP;\n", "emu/traps-one-value", "expected after"),
     Mutation(13, "hv/policy/vcpu_model.c", "if (lacking != 0 && !request->unsafe) {",
