@@ -57,6 +57,7 @@ struct percpu {
 	 * mode is what is neither guest nor sleep. */
 	uint64_t account_tsc;
 	uint64_t guest_ticks, root_ticks, idle_ticks;
+	uint64_t run_until_tsc;   /* when this run ends */
 	uint64_t run_guest_ticks; /* of this run: each entry's tsc is taken off, each exit's added */
 
 	struct vmx_msr_entry entry_list[2] __attribute__((aligned(16))); /* hv/msr_lists.h */

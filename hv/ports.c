@@ -5,9 +5,22 @@
 #include "hv/exit.h"
 #include "hv/vm.h"
 
+/* Who asks a port that nothing answers asks it again: that one need not be looked for. */
+static enum pc_device find(struct vcpu *vcpu, uint16_t port)
+{
+	enum pc_device device;
+
+	if (port == vcpu->silent_port)
+		return PC_NOTHING;
+	device = pc_ports_find(port);
+	if (device == PC_NOTHING)
+		vcpu->silent_port = port;
+	return device;
+}
+
 uint32_t port_read(struct vcpu *vcpu, uint16_t port, unsigned size_bytes)
 {
-	const enum pc_device device = pc_ports_find(port);
+	const enum pc_device device = find(vcpu, port);
 
 	if (pc_ports_answers_reads(device))
 		return platform_port_read(vcpu->vm, device, port, size_bytes);
@@ -42,7 +55,7 @@ static void end(struct vm *vm, enum pc_end how, uint32_t value)
 
 bool port_write(struct vcpu *vcpu, uint16_t port, unsigned size_bytes, uint32_t value)
 {
-	const enum pc_device device = pc_ports_find(port);
+	const enum pc_device device = find(vcpu, port);
 	struct pc_effect effect;
 	bool shown = false;
 

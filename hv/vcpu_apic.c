@@ -188,7 +188,8 @@ static void timers_moved(struct vcpu *vcpu)
 	}
 	atomic_store_explicit(&vcpu->timer_tsc, left < VCPU_TIMER_NEVER - now_tsc ? now_tsc + left : VCPU_TIMER_NEVER,
 			      memory_order_release);
-	/* Whoever has it in a guest, or sleeps until its timer, looks again. */
+	/* Whoever has it in a guest, is about to enter it, or sleeps until its timer, looks again. */
+	note_event(vcpu);
 	vcpu->vm->wake |= 1u << vcpu->index;
 }
 

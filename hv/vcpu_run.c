@@ -110,9 +110,35 @@ static bool is_as_before(const struct percpu *cpu, const struct vcpu *vcpu)
 {
 	const struct standing_plan *standing = &cpu->standing;
 
-	return !trace_state_is_due(&cpu->trace) &&
-	       (atomic_load_explicit(&vcpu->attention, memory_order_acquire) | vcpu->event.info) == 0 &&
-	       regime_gen() == standing->gen && promise_word_get(&vcpu->vm->promise) == standing->promise;
+	return (atomic_load_explicit(&vcpu->attention, memory_order_acquire) | vcpu->event.info) == 0 &&
+	       regime_gen() == standing->gen && promise_word_get(&vcpu->vm->promise) == standing->promise &&
+	       !trace_state_is_due(&cpu->trace);
+}
+
+/* The timer counts guest time only, and what is left of it is saved at each exit: it is written when its end is
+ * another, and when it has come. */
+static void arm_preemption_timer(struct percpu *cpu, uint64_t now_tsc, uint64_t end_tsc)
+{
+	const uint64_t counts = ((end_tsc - now_tsc) >> cpu->vmx_config.timer_shift) + 1;
+
+	cpu->timer_armed_tsc = end_tsc;
+	vmwrite(VMCS_PREEMPTION_TIMER, counts < UINT32_MAX ? counts : UINT32_MAX);
+}
+
+/* When the guest is to leave: at the end of its run, or when a timer of it is due before. False: the run is over. */
+__attribute__((noinline)) static bool look_at_time(struct percpu *cpu, struct vcpu *vcpu, uint64_t now_tsc)
+{
+	const uint64_t timer_tsc = atomic_load_explicit(&vcpu->timer_tsc, memory_order_acquire);
+	const uint64_t until_tsc = cpu->run_until_tsc;
+	const uint64_t end_tsc = timer_tsc < until_tsc && timer_tsc > now_tsc ? timer_tsc : until_tsc;
+
+	if (now_tsc >= until_tsc)
+		return false;
+	if (timer_tsc <= now_tsc)
+		vcpu_apic_timer_due(vcpu);
+	if (end_tsc != cpu->timer_armed_tsc)
+		arm_preemption_timer(cpu, now_tsc, end_tsc);
+	return true;
 }
 
 /* Everything that an entry may want. False: the vCPU waits. Out of line, as all that is rare, for the sake of the rest.
@@ -254,7 +280,7 @@ static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu, uint64_t *n
 
 		trace_entry_again(&cpu->trace, tsc, (uint16_t)vcpu->exit_reason);
 		cpu->run_guest_ticks -= tsc;
-	} else if (!prepare(cpu, vcpu)) {
+	} else if (!look_at_time(cpu, vcpu, *now_tsc) || !prepare(cpu, vcpu)) {
 		return EXIT_LEAVE;
 	}
 
@@ -279,25 +305,6 @@ static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu, uint64_t *n
 	return exit_handle(cpu, vcpu, reason);
 }
 
-/* The timer counts guest time only, and what is left of it is saved at each exit: it is written when its end is
- * another, and when it has come. */
-static void arm_preemption_timer(struct percpu *cpu, uint64_t now_tsc, uint64_t end_tsc)
-{
-	const uint64_t counts = ((end_tsc - now_tsc) >> cpu->vmx_config.timer_shift) + 1;
-
-	cpu->timer_armed_tsc = end_tsc;
-	vmwrite(VMCS_PREEMPTION_TIMER, counts < UINT32_MAX ? counts : UINT32_MAX);
-}
-
-/* When the preemption timer is to end the run: at until_tsc, or when a timer of the vCPU is due before. */
-static void aim_preemption_timer(struct percpu *cpu, uint64_t now_tsc, uint64_t timer_tsc, uint64_t until_tsc)
-{
-	const uint64_t end_tsc = timer_tsc < until_tsc && timer_tsc > now_tsc ? timer_tsc : until_tsc;
-
-	if (end_tsc != cpu->timer_armed_tsc)
-		arm_preemption_timer(cpu, now_tsc, end_tsc);
-}
-
 /* The time since account_tsc: what the guest did not have was spent in root mode. */
 static void account_run(struct percpu *cpu, struct vcpu *vcpu)
 {
@@ -312,26 +319,16 @@ static void account_run(struct percpu *cpu, struct vcpu *vcpu)
 void vcpu_run(struct percpu *cpu, struct vcpu *vcpu, uint64_t until_tsc)
 {
 	enum exit_action action = EXIT_RESUME;
-	uint64_t now_tsc = rdtsc(), timer_seen_tsc = VCPU_TIMER_NEVER;
+	uint64_t now_tsc = rdtsc();
 
 	/* The scheduler has cleared nmi_pending. */
 	if (cpu->arch.nmi_count != cpu->nmi_handled)
 		percpu_plan_anew(cpu);
-	cpu->timer_armed_tsc = 0;
+	cpu->run_until_tsc = until_tsc;
 	cpu->run_guest_ticks = 0;
-	while (action == EXIT_RESUME) {
-		const uint64_t timer_tsc = atomic_load_explicit(&vcpu->timer_tsc, memory_order_acquire);
-
-		if (timer_tsc != timer_seen_tsc || now_tsc >= cpu->timer_armed_tsc) {
-			if (now_tsc >= until_tsc)
-				break;
-			timer_seen_tsc = timer_tsc <= now_tsc ? VCPU_TIMER_NEVER : timer_tsc;
-			if (timer_tsc <= now_tsc)
-				vcpu_apic_timer_due(vcpu);
-			aim_preemption_timer(cpu, now_tsc, timer_tsc, until_tsc);
-		}
+	cpu->timer_armed_tsc = 0;
+	while (action == EXIT_RESUME && (now_tsc < cpu->timer_armed_tsc || look_at_time(cpu, vcpu, now_tsc)))
 		action = enter(cpu, vcpu, &now_tsc);
-	}
 	vcpu_snapshot_take(&vcpu->snapshot);
 	account_run(cpu, vcpu);
 }
