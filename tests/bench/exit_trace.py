@@ -46,7 +46,7 @@ PHASES = (
     ("exit, assembly", ("vmx_exit", "vmx_leave")),
     ("entry, assembly", ("vmx_enter",)),
     ("handler", ("exit_",)),
-    ("plan and trace row", ("plan_entry", "take_up_regime", "entry_plan_", "trace_next")),
+    ("plan and trace row", ("is_as_before", "prepare", "make_plan", "write_row", "take_up_regime", "entry_plan_", "trace_entry")),
     ("accounts", ("account_", "trace_commit")),
 )
 GUEST, REST = "guest's instruction", "loop"
