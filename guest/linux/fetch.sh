@@ -7,6 +7,16 @@ set -eu
 out=$1 pattern=$2
 shift 2
 
+fail() {
+	echo "fetch: $1" >&2
+	exit 1
+}
+
+for tool in apt-get apt-cache dpkg-deb; do
+	command -v "$tool" >/dev/null ||
+		fail "no $tool: this is not Debian or Ubuntu; take $pattern out of one of their packages, and put it at $out"
+done
+
 known() { apt-cache show --no-all-versions "$1" >/dev/null 2>&1; }
 
 choose() {
@@ -21,11 +31,9 @@ choose() {
 
 # A fresh container has no package lists, an old one may have stale lists.
 update() {
-	if [ "${DEPS:-}" = no ]; then
-		echo "fetch: no package of: $* (apt-get update may help)" >&2
-		exit 1
-	fi
-	if [ "$(id -u)" -eq 0 ]; then apt-get update; else sudo apt-get update; fi </dev/null >&2
+	if [ "${DEPS:-}" = no ]; then fail "no package of: $* (apt-get update may help)"; fi
+	if [ "$(id -u)" -eq 0 ]; then apt-get update; else sudo apt-get update; fi </dev/null >&2 ||
+		fail "apt-get update failed: is there a network?"
 }
 
 folder=$(mktemp -d)
@@ -37,18 +45,12 @@ package=$(choose "$@")
 if [ -z "$package" ] || ! download "$package"; then
 	update "$@"
 	package=$(choose "$@")
-	if [ -z "$package" ]; then
-		echo "fetch: none of these packages is known: $*" >&2
-		exit 1
-	fi
-	download "$package"
+	if [ -z "$package" ]; then fail "none of these packages is known: $*"; fi
+	download "$package" || fail "$package cannot be downloaded: is there a network?"
 fi
 mkdir -p "$(dirname "$out")"
 dpkg-deb --fsys-tarfile "$folder"/*.deb >"$folder/tar"
-tar -x -O -f "$folder/tar" --wildcards "$pattern" >"$folder/file"
-if [ ! -s "$folder/file" ]; then
-	echo "fetch: $package has no $pattern" >&2
-	exit 1
-fi
+tar -x -O -f "$folder/tar" --wildcards "$pattern" >"$folder/file" ||
+	fail "$package has no $pattern"
 cp "$folder/file" "$out"
 echo "fetch: $out: $pattern of $package" >&2
