@@ -11,11 +11,12 @@
 #include "arch/address.h"
 #include "arch/defs/vmx.h"
 
-/* CF or ZF set: failed. The UD2 stands out of line, so that a good access costs one branch that is not taken. */
-#define VMX_DIE_IF_FAILED               \
-	"jna 2f\n\t"                    \
-	".pushsection .text.unlikely\n" \
-	"2:\tud2\n\t"                   \
+/* CF or ZF set: failed. The UD2 stands out of line, so that a good access costs one branch that is not taken; and in a
+ * section where no function is, for it must not come between the instructions of one. */
+#define VMX_DIE_IF_FAILED                                    \
+	"jna 2f\n\t"                                         \
+	".pushsection .text.vmx_failed, \"ax\", @progbits\n" \
+	"2:\tud2\n\t"                                        \
 	".popsection"
 
 static inline uint64_t vmread(enum vmcs_field field)

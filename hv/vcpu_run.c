@@ -143,7 +143,7 @@ __attribute__((noinline)) static bool look_at_time(struct percpu *cpu, struct vc
 
 /* Everything that an entry may want. False: the vCPU waits. Out of line, as all that is rare, for the sake of the rest.
  */
-__attribute__((noinline)) static bool prepare(struct percpu *cpu, struct vcpu *vcpu)
+__attribute__((noinline, cold)) static bool prepare(struct percpu *cpu, struct vcpu *vcpu)
 {
 	/* Before the plan: an event that comes later sends an NMI, and the plan is dropped. */
 	cpu->arch.nmi_pending = 0;
@@ -196,7 +196,7 @@ static void account_register_writes(struct percpu *cpu, struct vcpu *vcpu)
 }
 
 /* What an entry does once: the guest ran, but another one like it wants a new plan. */
-__attribute__((noinline)) static void account_once(struct percpu *cpu, struct vcpu *vcpu)
+__attribute__((noinline, cold)) static void account_once(struct percpu *cpu, struct vcpu *vcpu)
 {
 	account_register_writes(cpu, vcpu);
 	cpu->abandoned = 0;
@@ -245,8 +245,8 @@ static void account_root(struct percpu *cpu, struct vcpu *vcpu, uint64_t now_tsc
 	cpu->account_tsc = now_tsc;
 }
 
-__attribute__((noinline)) static enum exit_action not_entered(struct percpu *cpu, struct vcpu *vcpu,
-							      enum vmx_enter_status status)
+__attribute__((noinline, cold)) static enum exit_action not_entered(struct percpu *cpu, struct vcpu *vcpu,
+								    enum vmx_enter_status status)
 {
 	const enum provoked provoked = cpu->standing.provoked;
 
@@ -275,13 +275,14 @@ __attribute__((noinline)) static enum exit_action not_entered(struct percpu *cpu
 /* One entry and the exit after it. *now_tsc: a time after the entry. */
 static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu, uint64_t *now_tsc)
 {
-	if (__builtin_expect(is_as_before(cpu, vcpu), true)) {
+	if (!is_as_before(cpu, vcpu)) {
+		if (!look_at_time(cpu, vcpu, *now_tsc) || !prepare(cpu, vcpu))
+			return EXIT_LEAVE;
+	} else {
 		const uint64_t tsc = rdtsc();
 
 		trace_entry_again(&cpu->trace, tsc, (uint16_t)vcpu->exit_reason);
 		cpu->run_guest_ticks -= tsc;
-	} else if (!look_at_time(cpu, vcpu, *now_tsc) || !prepare(cpu, vcpu)) {
-		return EXIT_LEAVE;
 	}
 
 	const enum vmx_enter_status status = vmx_enter(&cpu->standing.plan, &vcpu->regs);
@@ -318,7 +319,6 @@ static void account_run(struct percpu *cpu, struct vcpu *vcpu)
 
 void vcpu_run(struct percpu *cpu, struct vcpu *vcpu, uint64_t until_tsc)
 {
-	enum exit_action action = EXIT_RESUME;
 	uint64_t now_tsc = rdtsc();
 
 	/* The scheduler has cleared nmi_pending. */
@@ -327,8 +327,10 @@ void vcpu_run(struct percpu *cpu, struct vcpu *vcpu, uint64_t until_tsc)
 	cpu->run_until_tsc = until_tsc;
 	cpu->run_guest_ticks = 0;
 	cpu->timer_armed_tsc = 0;
-	while (action == EXIT_RESUME && (now_tsc < cpu->timer_armed_tsc || look_at_time(cpu, vcpu, now_tsc)))
-		action = enter(cpu, vcpu, &now_tsc);
+	if (look_at_time(cpu, vcpu, now_tsc))
+		while (enter(cpu, vcpu, &now_tsc) == EXIT_RESUME &&
+		       (now_tsc < cpu->timer_armed_tsc || look_at_time(cpu, vcpu, now_tsc)))
+			;
 	vcpu_snapshot_take(&vcpu->snapshot);
 	account_run(cpu, vcpu);
 }
