@@ -176,9 +176,7 @@ MUTATIONS = [
              "emu/traps-failed-entries", "vm_instruction_error=5"),
     Mutation(33, "hv/exit_event.c", "\t\ttrap_nmi_unblock();\n", "", "emu/traps-nmis"),
     # Where the CPU delivers the interrupt itself, Bochs says no more of it than that there is one.
-    Mutation(34, "hv/exit.c", "	if (vectoring & INTR_INFO_VALID)
-", "	if (vectoring == INTR_INFO_VALID)
-",
+    Mutation(34, "hv/exit.c", "\tif (vectoring & INTR_INFO_VALID)\n", "\tif (vectoring == INTR_INFO_VALID)\n",
              "emu/apicv-traps-off", "trap34_event_not_lost bad"),
     Mutation(35, "hv/vm_build.c", "return (uint16_t)(1 + vm->id * PROMISE_VCPUS_MAX + index);",
              "return (uint16_t)(vm->id * PROMISE_VCPUS_MAX + index);", "emu/traps-guest", "invvpid failed"),
