@@ -22,7 +22,7 @@ esac
 case "${1:-}" in
 iso) wanted="$build $iso" ;;
 run) wanted="$build $iso $emulators" ;;
-test) wanted="$build $iso $bochs $qemu $tests" ;;
+test) wanted="$build $iso $bochs $qemu $tests $plots" ;;
 bench) wanted="$build $iso $emulators libc6-dev binutils $plots" ;;
 page) wanted="python3 $plots" ;;
 *)
