@@ -14,7 +14,7 @@
 /* How long a vCPU keeps its pCPU while others wait; and how often pCPU 0 looks at the console, which has 16 bytes of
  * FIFO, filled in 1.4 ms at 115200 baud. */
 #define QUANTUM_US 5000
-#define CONSOLE_US 1000
+#define CONSOLE_US 1250
 
 static struct lock lock; /* over vcpu->cpu and vcpu->scheduled */
 static uint64_t picks;
