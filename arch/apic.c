@@ -59,6 +59,7 @@ void apic_init(void)
 	last = APIC_VERSION_MAX_LVT(apic_read(APIC_VERSION));
 	for (uint32_t i = 0; i < sizeof(lvts) / sizeof(lvts[0]) && i <= last; i++)
 		apic_write(lvts[i], APIC_LVT_MASKED);
+	apic_write(APIC_TPR, 0);
 	apic_write(APIC_SVR, APIC_SVR_ENABLE | APIC_SPURIOUS_VECTOR);
 }
 
@@ -155,6 +156,9 @@ bool apic_timer_disarm(void)
 
 	if (fired)
 		apic_eoi();
+	const bool any = fired || p->stray_fired != 0;
+
 	p->timer_fired = 0;
-	return fired;
+	p->stray_fired = 0;
+	return any;
 }

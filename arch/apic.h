@@ -25,7 +25,7 @@ void apic_timer_init(void);
 /* One interrupt at tsc, or soon if that has passed; far away it may come early. */
 void apic_timer_arm(uint64_t tsc);
 
-/* Takes it back. True: it came. No interrupt of it is pending afterwards. */
+/* Takes it back. True: it came, or another interrupt did. No interrupt of it is pending afterwards. */
 bool apic_timer_disarm(void);
 
 /* Masks both 8259s and leaves them so. */

@@ -38,6 +38,7 @@ struct arch_percpu {
 	volatile uint64_t nmi_window_count; /* of these: hit the window between plan and entry, which was abandoned */
 	volatile uint32_t nmi_pending;      /* an NMI came since C last cleared it: do not enter a guest, plan again */
 	volatile uint32_t timer_fired;      /* written by the timer's interrupt of this pCPU: it wants an EOI */
+	uint64_t stray_fired;               /* so did another interrupt, which has had it */
 	uint64_t gdt[8] __attribute__((aligned(16)));
 	struct tss64 tss __attribute__((aligned(16)));
 };

@@ -1,6 +1,7 @@
 /* The IDT, and what happens to an exception. The NMI never comes here: trap_entry.asm deals with it alone. */
 #include "arch/trap.h"
 
+#include "arch/apic.h"
 #include "arch/defs/apic.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/segment.h"
@@ -50,6 +51,13 @@ uint64_t arch_idt_base(void)
 
 void trap_dispatch(struct trap_frame *frame)
 {
+	/* While interrupts are on, for a sleep: nobody asked for this one. */
+	if (frame->vector >= EXCEPTIONS) {
+		apic_eoi();
+		arch_percpu_this()->stray_fired = 1;
+		return;
+	}
+
 	bool is_msr_safe = frame->rip == (uintptr_t)rdmsr_safe_access || frame->rip == (uintptr_t)wrmsr_safe_access;
 
 	if (frame->vector != EXC_GP || !is_msr_safe)

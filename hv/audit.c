@@ -58,9 +58,11 @@ static void fetch(struct reader *r, struct trace_ring *ring)
 		r->has_row = trace_take(ring, r->next, &r->row);
 		if (r->has_row)
 			return;
-		/* The owner is faster: the older half is given up at once. */
+		/* The owner is faster: the older half is given up at once; or only the row that this one repeats is
+		 * gone. */
 		const uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
-		const uint64_t next = head - ring->capacity / 2;
+		const uint64_t half = head > ring->capacity / 2 ? head - ring->capacity / 2 : 0;
+		const uint64_t next = half > r->next ? half : r->next + 1;
 
 		lost += next - r->next;
 		r->next = next;

@@ -254,7 +254,7 @@ const char *bench_run(unsigned first, unsigned count)
 	const char *why = NULL;
 	uint32_t paused;
 
-	vm_reap(); /* one that has reset itself starts again: before, not in between */
+	vm_reap(true); /* one that has reset itself starts again: before, not in between */
 	paused = pause_all();
 	free_this_pcpu();
 	for (unsigned i = first; i < first + count && i < BENCH_COUNT && why == NULL; i++) {

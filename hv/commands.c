@@ -7,6 +7,7 @@
 #include "arch/tsc.h"
 #include "hv/console.h"
 #include "hv/log.h"
+#include "hv/sched.h"
 #include "hv/trace.h"
 #include "hv/vm.h"
 
@@ -205,6 +206,7 @@ enum command_status command_trace(const struct command_line *line)
 
 	if (!command_number(&line->words[0], 1, UINT32_MAX, &row_count))
 		return COMMAND_FAILED;
+	sched_step_aside(); /* printing takes long */
 	return trace_print(row_count) ? COMMAND_OK : command_fail("interrupted");
 }
 

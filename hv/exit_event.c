@@ -1,6 +1,7 @@
 /* Exits for events: NMIs and interrupts of the host, and the exceptions of guests that are not left to the guest. */
 #include "arch/apic.h"
 #include "arch/cpu.h"
+#include "arch/defs/apic.h"
 #include "arch/defs/cr.h"
 #include "arch/trap.h"
 #include "arch/vmx.h"
@@ -54,11 +55,13 @@ enum exit_action exit_event(struct percpu *cpu, struct vcpu *vcpu)
 	const uint32_t info = (uint32_t)vmread(VMCS_EXIT_INTERRUPTION_INFO);
 
 	if ((vcpu->exit_reason & EXIT_REASON_BASIC_MASK) == EXIT_EXTERNAL_INTERRUPT) {
-		/* Nothing of the host interrupts: a stray one is acknowledged and told. */
+		/* Nothing of the host interrupts a guest, but for a timer that came too late to end a sleep: a stray
+		 * one is acknowledged and told. */
 		percpu_request_flush(cpu, WHY_IRQ);
 		apic_eoi();
-		log_line(LOG_NOTICE, "cpu%u: stray interrupt: vector=%u", cpu->arch.index,
-			 info & INTR_INFO_VECTOR_MASK);
+		if ((info & INTR_INFO_VECTOR_MASK) != APIC_TIMER_VECTOR)
+			log_line(LOG_NOTICE, "cpu%u: stray interrupt: vector=%u", cpu->arch.index,
+				 info & INTR_INFO_VECTOR_MASK);
 		return EXIT_LEAVE;
 	}
 	if ((info & INTR_INFO_TYPE_MASK) == INTR_INFO_TYPE_NMI) {

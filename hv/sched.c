@@ -35,16 +35,15 @@ static uint64_t timer_of(const struct vcpu *vcpu)
 	return atomic_load_explicit(&vcpu->timer_tsc, memory_order_acquire);
 }
 
-/* One whose timer is due gets a pCPU even in HLT: the pCPU that has it lets the timer fire. */
+/* One whose timer is due gets a pCPU even if it waits: the pCPU that has it lets the timer fire. */
 static bool wants_to_run(const struct vcpu *vcpu, uint64_t now_tsc)
 {
-	const uint8_t wait = atomic_load_explicit(&vcpu->wait, memory_order_acquire);
-
-	return wait == VCPU_RUNS || (wait == VCPU_HALTED && timer_of(vcpu) <= now_tsc);
+	return atomic_load_explicit(&vcpu->wait, memory_order_acquire) == VCPU_RUNS || timer_of(vcpu) <= now_tsc;
 }
 
 struct choice {
 	struct vcpu *vcpu;  /* NULL: none */
+	struct vcpu *other; /* wants to run as well; NULL: none */
 	uint64_t timer_tsc; /* the first timer of those that wait and no other pCPU has */
 };
 
@@ -65,17 +64,47 @@ static struct choice longest_waiting(const struct percpu *cpu, uint64_t now_tsc)
 
 				best.timer_tsc = timer_tsc < best.timer_tsc ? timer_tsc : best.timer_tsc;
 			} else if (best.vcpu == NULL || vcpu->scheduled < best.vcpu->scheduled) {
+				best.other = best.vcpu;
 				best.vcpu = vcpu;
+			} else {
+				best.other = vcpu;
 			}
 		}
 	}
 	return best;
 }
 
+/* A pCPU that sleeps and might run this vCPU now, or when its timer is due; the console's last, for it may be busy
+ * soon. It is to be told, and does not count as sleeping any more, so that the next one in need finds another. NULL:
+ * there is none, or one will wake in time anyway. Under the lock. */
+static const struct percpu *take_idle(const struct vcpu *vcpu)
+{
+	const uint64_t wanted_tsc = wants_to_run(vcpu, 0) ? 0 : timer_of(vcpu);
+
+	for (uint32_t i = percpu_count; i-- > 0;) {
+		struct percpu *cpu = &percpus[i];
+
+		if (!cpu->idle || cpu == percpu_this() || !vm_may_run(cpu, vcpu->vm))
+			continue;
+		if (cpu->sleep_until_tsc <= wanted_tsc)
+			return NULL;
+		cpu->idle = false;
+		return cpu;
+	}
+	return NULL;
+}
+
+static void tell(const struct percpu *cpu)
+{
+	if (cpu != NULL && cpu != percpu_this())
+		apic_send_nmi(cpu->arch.apic_id);
+}
+
 /* Picks for this pCPU; the choice is marked as its own. The present one stays while its quantum lasts. */
 static struct vcpu *pick(struct percpu *cpu, uint64_t now_tsc)
 {
 	struct vcpu *current = atomic_load_explicit(&cpu->current, memory_order_relaxed);
+	const struct percpu *helper = NULL;
 	struct choice next;
 
 	if (current != NULL && now_tsc < cpu->quantum_end_tsc && vm_may_run(cpu, current->vm) &&
@@ -84,25 +113,18 @@ static struct vcpu *pick(struct percpu *cpu, uint64_t now_tsc)
 	lock_acquire(&lock);
 	next = longest_waiting(cpu, now_tsc);
 	cpu->idle = next.vcpu == NULL;
+	cpu->sleep_until_tsc = next.timer_tsc;
 	if (next.vcpu != NULL) {
 		next.vcpu->cpu = cpu->arch.index;
 		next.vcpu->scheduled = ++picks;
 	}
+	/* Two may have come at once, and this pCPU was told of both. The present one is let go by release(). */
+	if (next.other != NULL && next.other != current)
+		helper = take_idle(next.other);
 	lock_release(&lock);
-	cpu->quantum_end_tsc = now_tsc + tsc_of_us(QUANTUM_US);
-	cpu->sleep_until_tsc = next.timer_tsc;
+	tell(helper);
+	cpu->quantum_end_tsc = next.vcpu == NULL ? 0 : now_tsc + tsc_of_us(QUANTUM_US);
 	return next.vcpu;
-}
-
-/* A pCPU that sleeps and might run this vCPU, now or when its timer is due; NULL if there is none. Under the lock. */
-static const struct percpu *idle_for(const struct vcpu *vcpu)
-{
-	if (!wants_to_run(vcpu, 0) && timer_of(vcpu) == VCPU_TIMER_NEVER)
-		return NULL;
-	for (uint32_t i = 0; i < percpu_count; i++)
-		if (percpus[i].idle && &percpus[i] != percpu_this() && vm_may_run(&percpus[i], vcpu->vm))
-			return &percpus[i];
-	return NULL;
 }
 
 /* After vcpu_put(): another pCPU may have it, and one that looked for work while this one still held it is told. */
@@ -112,10 +134,9 @@ static void release(struct vcpu *vcpu)
 
 	lock_acquire(&lock);
 	vcpu->cpu = VCPU_NOWHERE;
-	idle_cpu = idle_for(vcpu);
+	idle_cpu = take_idle(vcpu);
 	lock_release(&lock);
-	if (idle_cpu != NULL)
-		apic_send_nmi(idle_cpu->arch.apic_id);
+	tell(idle_cpu);
 }
 
 static void switch_to(struct percpu *cpu, struct vcpu *next)
@@ -162,7 +183,7 @@ _Noreturn void sched_loop(struct percpu *cpu)
 		cpu->arch.nmi_pending = 0;
 		panic_stop_if_asked();
 		if (percpu_is_console(cpu)) {
-			const bool reaped = vm_reap();
+			const bool reaped = vm_reap(false);
 
 			audit_poll();
 			if (prompt_poll() || reaped)
@@ -182,6 +203,17 @@ _Noreturn void sched_loop(struct percpu *cpu)
 			 percpu_is_console(cpu) ? earlier(cpu->quantum_end_tsc, now_tsc + tsc_of_us(CONSOLE_US))
 						: cpu->quantum_end_tsc);
 	}
+}
+
+void sched_step_aside(void)
+{
+	struct percpu *self = percpu_this();
+
+	lock_acquire(&lock);
+	self->idle = false;
+	lock_release(&lock);
+	switch_to(self, NULL);
+	sched_wake_all();
 }
 
 void sched_yield(struct percpu *cpu)
@@ -217,10 +249,9 @@ void sched_kick(const struct vcpu *vcpu)
 	const struct percpu *cpu;
 
 	lock_acquire(&lock);
-	cpu = vcpu->cpu == VCPU_NOWHERE ? idle_for(vcpu) : &percpus[vcpu->cpu];
+	cpu = vcpu->cpu == VCPU_NOWHERE ? take_idle(vcpu) : &percpus[vcpu->cpu];
 	lock_release(&lock);
-	if (cpu != NULL && cpu != percpu_this())
-		apic_send_nmi(cpu->arch.apic_id);
+	tell(cpu);
 }
 
 void sched_wake_all(void)

@@ -11,6 +11,9 @@ _Noreturn void sched_loop(struct percpu *cpu);
 /* Returns once no pCPU holds a vCPU of this VM, whose state the caller has changed from VM_RUNNING. Console only. */
 void sched_quiesce(struct vm *vm);
 
+/* This pCPU will be busy with something else for a while: other pCPUs see to all vCPUs. Console only. */
+void sched_step_aside(void);
+
 /* The vCPU that runs here waits for another one: whoever has waited longest goes first. */
 void sched_yield(struct percpu *cpu);
 

@@ -225,6 +225,8 @@ void trace_state(struct percpu *cpu)
 		changes_before % 2 == 0 && atomic_load_explicit(&changes, memory_order_seq_cst) == changes_before;
 	*row_at_head(&cpu->trace) = row;
 	trace_commit_other(&cpu->trace);
+	/* The next entry has a row of its own: none lies further from the one that it repeats than two state rows. */
+	percpu_plan_anew(cpu);
 }
 
 /* ---- reading ---- */

@@ -3,6 +3,7 @@
 #include "arch/defs/apic.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
+#include "arch/tsc.h"
 #include "arch/vmx.h"
 #include "hv/platform.h"
 #include "hv/sched.h"
@@ -32,10 +33,13 @@ void vcpu_apic_unlock(struct vm *vm)
 
 	vm->wake = 0;
 	lock_release(&vm->apic_lock);
-	/* The vCPU that is loaded here looks before its next entry anyway. */
-	for (uint32_t i = 0; wake >> i != 0; i++)
-		if ((wake >> i & 1) && vm->vcpus[i] != here)
-			sched_kick(vm->vcpus[i]);
+	for (uint32_t left = wake; left != 0; left &= left - 1) {
+		const struct vcpu *vcpu = vm->vcpus[__builtin_ctz(left)];
+
+		/* The vCPU that is loaded here looks before its next entry anyway. */
+		if (vcpu != here)
+			sched_kick(vcpu);
+	}
 }
 
 void vcpu_apic_reset(struct vcpu *vcpu)
@@ -105,6 +109,7 @@ static void start_up(struct vcpu *vcpu, uint8_t vector)
 		return;
 	vcpu->sipi_vector = vector;
 	vcpu->signals |= SIGNAL_SIPI;
+	note_event(vcpu); /* before it may be picked */
 	if (waits_for_sipi(vcpu))
 		atomic_store_explicit(&vcpu->wait, VCPU_RUNS, memory_order_release);
 	arrived(vcpu);
@@ -123,8 +128,9 @@ static void receive(struct vcpu *vcpu, const struct lapic_ipi *ipi, bool level)
 	switch (ipi->delivery) {
 	case LAPIC_FIXED:
 	case LAPIC_LOWEST:
-		if (lapic_accept(&vcpu->lapic, ipi->vector, level))
-			arrived(vcpu);
+		/* Refused, it may be an error, and that is an interrupt too. */
+		lapic_accept(&vcpu->lapic, ipi->vector, level);
+		arrived(vcpu);
 		break;
 	case LAPIC_NMI:
 		signal(vcpu, SIGNAL_NMI);
@@ -174,8 +180,11 @@ void vcpu_apic_extint(struct vm *vm)
 
 /* ---- timers; under the lock ---- */
 
-/* Computes anew when the next one is due. The machine's timers count as vCPU 0's. */
-static void timers_moved(struct vcpu *vcpu)
+/* A timer that fires again and again leaves the guest this long to get on, as it would not find it itself. */
+#define TIMER_PAUSE_US 50
+
+/* The host's TSC when the next timer of the vCPU is due. The machine's timers count as vCPU 0's. */
+static uint64_t next_timer_tsc(const struct vcpu *vcpu)
 {
 	const uint64_t now_tsc = rdtsc();
 	const uint64_t guest_tsc = now_tsc + vm_tsc_offset(vcpu->vm);
@@ -186,24 +195,51 @@ static void timers_moved(struct vcpu *vcpu)
 
 		left = platform < left ? platform : left;
 	}
-	atomic_store_explicit(&vcpu->timer_tsc, left < VCPU_TIMER_NEVER - now_tsc ? now_tsc + left : VCPU_TIMER_NEVER,
-			      memory_order_release);
-	/* Whoever has it in a guest, is about to enter it, or sleeps until its timer, looks again. */
-	note_event(vcpu);
-	vcpu->vm->wake |= 1u << vcpu->index;
+	return left < VCPU_TIMER_NEVER - now_tsc ? now_tsc + left : VCPU_TIMER_NEVER;
 }
 
+static uint64_t timer_tsc_of(const struct vcpu *vcpu)
+{
+	return atomic_load_explicit(&vcpu->timer_tsc, memory_order_relaxed);
+}
+
+static void set_timer_tsc(struct vcpu *vcpu, uint64_t tsc)
+{
+	atomic_store_explicit(&vcpu->timer_tsc, tsc, memory_order_release);
+}
+
+/* One that is due sooner concerns whoever has it in a guest, is about to enter it, or sleeps until its timer; one that
+ * is due later ends a guest's run or a sleep in vain, once. */
+static void timers_moved(struct vcpu *vcpu)
+{
+	const uint64_t next_tsc = next_timer_tsc(vcpu);
+
+	if (next_tsc < timer_tsc_of(vcpu)) {
+		note_event(vcpu);
+		vcpu->vm->wake |= 1u << vcpu->index;
+	}
+	set_timer_tsc(vcpu, next_tsc);
+}
+
+/* Before an entry of the vCPU, on its own pCPU. */
 static void fire_timers(struct vcpu *vcpu)
 {
-	const uint64_t guest_tsc = vm_tsc(vcpu->vm);
+	const uint64_t now_tsc = rdtsc();
 
-	if (rdtsc() < atomic_load_explicit(&vcpu->timer_tsc, memory_order_relaxed))
+	if (now_tsc < timer_tsc_of(vcpu))
 		return;
-	if (lapic_timer_fire(&vcpu->lapic, guest_tsc))
-		arrived(vcpu);
+
+	const uint64_t guest_tsc = vm_tsc(vcpu->vm);
+	const uint64_t soonest_tsc = now_tsc + tsc_hz() / 1000000 * TIMER_PAUSE_US;
+
+	lapic_timer_fire(&vcpu->lapic, guest_tsc);
+	arrived(vcpu);
 	if (vcpu->index == 0)
 		platform_fire(vcpu->vm, guest_tsc);
-	timers_moved(vcpu);
+
+	const uint64_t next_tsc = next_timer_tsc(vcpu);
+
+	set_timer_tsc(vcpu, next_tsc > soonest_tsc ? next_tsc : soonest_tsc);
 }
 
 void vcpu_apic_platform_timers(struct vm *vm)
@@ -425,6 +461,8 @@ static uint64_t inject(struct vcpu *vcpu, bool by_cpu)
 		if (interrupts_are_blocked(vcpu))
 			return windows | CPU_INTERRUPT_WINDOW_EXITING;
 		inject_interrupt(vcpu, take_extint(vcpu), true);
+		if (extint_pending(vcpu))
+			windows |= CPU_INTERRUPT_WINDOW_EXITING;
 	}
 
 	const int vector = by_cpu ? -1 : lapic_pending(&vcpu->lapic);
@@ -512,6 +550,7 @@ void vcpu_apic_set_tsc(struct vm *vm, uint64_t value)
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		lapic_tsc_moved(&vm->vcpus[i]->lapic, delta);
 		timers_moved(vm->vcpus[i]);
+		arrived(vm->vcpus[i]); /* it takes the offset up */
 	}
 	vcpu_apic_unlock(vm);
 }

@@ -119,25 +119,31 @@ static bool is_as_before(const struct percpu *cpu, const struct vcpu *vcpu)
  * another, and when it has come. */
 static void arm_preemption_timer(struct percpu *cpu, uint64_t now_tsc, uint64_t end_tsc)
 {
-	const uint64_t counts = ((end_tsc - now_tsc) >> cpu->vmx_config.timer_shift) + 1;
+	const uint64_t left = end_tsc > now_tsc ? end_tsc - now_tsc : 0;
+	const uint64_t counts = (left >> cpu->vmx_config.timer_shift) + 1;
 
 	cpu->timer_armed_tsc = end_tsc;
 	vmwrite(VMCS_PREEMPTION_TIMER, counts < UINT32_MAX ? counts : UINT32_MAX);
 }
 
-/* When the guest is to leave: at the end of its run, or when a timer of it is due before. False: the run is over. */
-__attribute__((noinline)) static bool look_at_time(struct percpu *cpu, struct vcpu *vcpu, uint64_t now_tsc)
+/* When the guest is to leave: at the end of its run, or when a timer of it is due before. */
+static void look_at_timers(struct percpu *cpu, const struct vcpu *vcpu, uint64_t now_tsc)
 {
 	const uint64_t timer_tsc = atomic_load_explicit(&vcpu->timer_tsc, memory_order_acquire);
-	const uint64_t until_tsc = cpu->run_until_tsc;
-	const uint64_t end_tsc = timer_tsc < until_tsc && timer_tsc > now_tsc ? timer_tsc : until_tsc;
+	const uint64_t end_tsc = timer_tsc < cpu->run_until_tsc ? timer_tsc : cpu->run_until_tsc;
 
-	if (now_tsc >= until_tsc)
-		return false;
-	if (timer_tsc <= now_tsc)
-		vcpu_apic_timer_due(vcpu);
 	if (end_tsc != cpu->timer_armed_tsc)
 		arm_preemption_timer(cpu, now_tsc, end_tsc);
+}
+
+/* The preemption timer has come, or there is none yet. False: the run is over. */
+__attribute__((noinline)) static bool look_at_time(struct percpu *cpu, struct vcpu *vcpu, uint64_t now_tsc)
+{
+	if (now_tsc >= cpu->run_until_tsc)
+		return false;
+	if (atomic_load_explicit(&vcpu->timer_tsc, memory_order_acquire) <= now_tsc)
+		vcpu_apic_timer_due(vcpu);
+	look_at_timers(cpu, vcpu, now_tsc);
 	return true;
 }
 
@@ -150,6 +156,13 @@ __attribute__((noinline, cold)) static bool prepare(struct percpu *cpu, struct v
 	if ((atomic_load_explicit(&vcpu->attention, memory_order_acquire) & ATTENTION_EVENT) &&
 	    vcpu_apic_deliver(cpu, vcpu) == EXIT_LEAVE)
 		return false;
+	/* After it: timers have fired, and others who move one from here on send an NMI. */
+	look_at_timers(cpu, vcpu, rdtsc());
+
+	/* A state row may be written first: only while this pCPU is inside, or the audit would not wait for it. */
+	uint64_t gen;
+
+	take_up_regime(cpu, &gen);
 
 	struct trace_row *row = trace_entry(cpu);
 
@@ -276,7 +289,7 @@ __attribute__((noinline, cold)) static enum exit_action not_entered(struct percp
 static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu, uint64_t *now_tsc)
 {
 	if (!is_as_before(cpu, vcpu)) {
-		if (!look_at_time(cpu, vcpu, *now_tsc) || !prepare(cpu, vcpu))
+		if (!prepare(cpu, vcpu))
 			return EXIT_LEAVE;
 	} else {
 		const uint64_t tsc = rdtsc();
@@ -352,8 +365,9 @@ void vcpu_run_idle(struct percpu *cpu, uint64_t until_tsc)
 		cpu->mcu_opt_ctrl = plan.mcu_opt_ctrl_root;
 		trace_state(cpu);
 	}
+	/* Whatever this pCPU enters next, it must come in first. */
+	percpu_plan_anew(cpu);
 	handshake_leave(&cpu->handshake);
-
 	account_root(cpu, NULL, rdtsc());
 	if (until_tsc != VCPU_TIMER_NEVER)
 		apic_timer_arm(until_tsc);

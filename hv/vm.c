@@ -1,6 +1,7 @@
 #include "hv/vm.h"
 
 #include "arch/cpu.h"
+#include "arch/tsc.h"
 #include "hv/console.h"
 #include "hv/log.h"
 #include "hv/policy/text.h"
@@ -118,7 +119,7 @@ bool vm_configure(struct vm *vm, const char *key_value, char *reason, size_t rea
 	struct vm_cfg cfg = vm->cfg;
 	struct cfg_error error;
 
-	vm_reap();
+	vm_reap(true);
 	if (state_of(vm) != VM_OFF) {
 		text_format(reason, reason_size, "it is not off: use `vm stop` first");
 		return false;
@@ -158,8 +159,10 @@ static void free_all(struct vm *vm)
 /* Builds and starts a VM that is off and holds nothing. */
 static const char *start(struct vm *vm)
 {
-	const char *why = vm_build(vm);
+	const char *why;
 
+	sched_step_aside();
+	why = vm_build(vm);
 	if (why != NULL)
 		return why;
 	log_line(LOG_INFO, "%s: started: vcpus=%u memory=%uM cpu=%s", vm->cfg.name, vm->vcpu_count, vm->cfg.memory_mib,
@@ -167,6 +170,16 @@ static const char *start(struct vm *vm)
 	set_state(vm, VM_RUNNING);
 	sched_wake_all();
 	return NULL;
+}
+
+/* It has switched itself off, and is to be taken apart. One that starts itself again waits until a second has passed
+ * since its start, for that is work of the console's pCPU; unless a command wants to know. */
+static bool wants_reaping(const struct vm *vm, bool at_once)
+{
+	if (state_of(vm) != VM_OFF || !holds_memory(vm))
+		return false;
+	return at_once || !atomic_load_explicit(&vm->starts_again, memory_order_relaxed) ||
+	       rdtsc() - vm->began_tsc > tsc_hz();
 }
 
 static void reap(struct vm *vm)
@@ -181,12 +194,12 @@ static void reap(struct vm *vm)
 		log_line(LOG_ERROR, "%s: cannot be started again: %s", vm->cfg.name, why);
 }
 
-bool vm_reap(void)
+bool vm_reap(bool at_once)
 {
 	bool reaped = false;
 
 	for (uint32_t i = 0; i < vm_count; i++) {
-		if (state_of(&vms[i]) != VM_OFF || !holds_memory(&vms[i]))
+		if (!wants_reaping(&vms[i], at_once))
 			continue;
 		reap(&vms[i]);
 		reaped = true;
@@ -198,7 +211,7 @@ const char *vm_start(struct vm *vm)
 {
 	if (percpus[0].vmx_missing != NULL)
 		return percpus[0].vmx_missing;
-	vm_reap();
+	vm_reap(true);
 	if (state_of(vm) != VM_OFF)
 		return "it is not off: use `vm reset`";
 	return start(vm);
@@ -225,7 +238,7 @@ const char *vm_resume(struct vm *vm)
 
 const char *vm_stop(struct vm *vm)
 {
-	vm_reap();
+	vm_reap(true);
 	if (state_of(vm) == VM_OFF && !holds_memory(vm))
 		return "it is off";
 	set_state(vm, VM_OFF);
@@ -261,6 +274,7 @@ void vm_crash(struct vcpu *vcpu, const char *what)
 	/* Only the first to fail tells; one that has been stopped meanwhile stays so. */
 	if (!leave_running(vm, VM_CRASHED))
 		return;
+	sched_wake_all(); /* its other vCPUs stop, too */
 	vcpu_snapshot_take(&s);
 	log_line(LOG_NOTICE, "%s.%u: %s: rip=0x%lx", vm->cfg.name, vcpu->index, what, s.rip);
 	log_line(LOG_NOTICE, "%s.%u: rsp=0x%lx rflags=0x%lx cr0=0x%lx cr3=0x%lx cr4=0x%lx efer=0x%lx", vm->cfg.name,
@@ -273,14 +287,17 @@ void vm_crash(struct vcpu *vcpu, const char *what)
 void vm_power_off(struct vm *vm)
 {
 	/* It may have been paused between its write and this: off it is all the same. */
-	leave_running(vm, VM_OFF);
+	if (leave_running(vm, VM_OFF))
+		sched_wake_all();
 }
 
 void vm_reset_itself(struct vm *vm)
 {
 	/* It is looked at once this pCPU has given the vCPU away. */
-	if (leave_running(vm, VM_OFF))
-		atomic_store_explicit(&vm->starts_again, true, memory_order_relaxed);
+	if (!leave_running(vm, VM_OFF))
+		return;
+	atomic_store_explicit(&vm->starts_again, true, memory_order_relaxed);
+	sched_wake_all();
 }
 
 void *vm_memory(const struct vm *vm, gpa_t at, uint64_t bytes)

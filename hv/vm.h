@@ -105,9 +105,9 @@ void vm_power_off(struct vm *vm);
 /* From an exit handler: the VM has reset itself. It is off until vm_reap() starts it again. */
 void vm_reset_itself(struct vm *vm);
 
-/* Frees what VMs hold that have switched themselves off, and starts those that have reset themselves; true if there
- * were such. Console, often. */
-bool vm_reap(void);
+/* Frees what VMs hold that have switched themselves off, and starts those that have reset themselves, unless they do so
+ * all the time and at_once is false; true if there were such. Console, often. */
+bool vm_reap(bool at_once);
 
 /* It has crashed, or it is off, and does not wait for vm_reap(). Console. */
 bool vm_has_ended(const struct vm *vm);
