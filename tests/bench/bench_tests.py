@@ -295,7 +295,7 @@ def exit_count_faults():
         if len(found[kind]) < 3:
             yield f"{kind}: {len(found[kind])} samples"
     for phase, _ in exit_trace.PHASES:
-        if not all(sample["phases"][phase] for sample in typical.values()):
+        if phase != "L1D flush by software" and not all(sample["phases"][phase] for sample in typical.values()):
             yield f"nothing is in the phase {phase!r}: have its functions other names now?"
     flushed = exit_trace.median_sample(exit_trace.trace("bochs-skylake", ["vmentry_l1d_flush=always"])["cpuid"])
     lines = 65536 // 64 + 65536 // 4096
