@@ -20,11 +20,13 @@ struct vcpu;
  * changes; hv/vcpu_run.c. */
 struct standing_plan {
 	struct entry_plan plan;
-	uint64_t gen;      /* of the policy; 0: the next entry wants a new plan */
-	promise_t promise; /* the VM's */
-	uint8_t kind;      /* what is counted: enum entry_kind */
-	uint8_t provoked;  /* enum provoked: how the entry is to fail */
-	bool again;        /* entry_plan_stands(), and nothing else was done for this entry alone */
+	uint64_t gen;        /* of the policy that it was made under */
+	uint64_t stands_gen; /* the same; 0: the next entry wants a new plan, or toggles is set */
+	bool toggles;        /* it stands if IA32_MCU_OPT_CTRL still reads as the exit left it */
+	promise_t promise;   /* the VM's */
+	uint8_t kind;        /* what is counted: enum entry_kind */
+	uint8_t provoked;    /* enum provoked: how the entry is to fail */
+	bool again;          /* entry_plan_stands(), and nothing else was done for this entry alone */
 };
 
 struct percpu {
@@ -81,7 +83,8 @@ static inline struct percpu *percpu_this(void)
  * here. */
 static inline void percpu_plan_anew(struct percpu *cpu)
 {
-	cpu->standing.gen = 0;
+	cpu->standing.stands_gen = 0;
+	cpu->standing.toggles = false;
 }
 
 /* The next entry on this pCPU that may flush does (enum plan_why). */

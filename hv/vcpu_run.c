@@ -72,9 +72,15 @@ static void make_plan(struct percpu *cpu, struct vcpu *vcpu)
 
 	entry_plan_make(&standing->plan, m, &in);
 	standing->gen = gen;
+	standing->stands_gen = gen;
 	standing->kind = standing->plan.l1d | (standing->plan.steps & PLAN_VERW ? ENTRY_VERW : 0);
 	standing->provoked = PROVOKE_NONE;
 	standing->again = entry_plan_stands(&standing->plan) && cpu->abandoned == 0 && vcpu->event.info == 0;
+	standing->toggles = standing->again && (standing->plan.steps & PLAN_MCU_RESTORE);
+	if (standing->toggles) {
+		standing->stands_gen = 0;
+		standing->again = false;
+	}
 }
 
 /* The row of a plan that was just made. */
@@ -106,13 +112,31 @@ static void write_event(const struct vcpu_event *event)
 
 /* Nothing has come, and all that the plan was made from is as it was: a plan made now would be the same. (What this
  * pCPU changes itself drops the plan.) An NMI that has come is found inside the window. */
-static bool is_as_before(const struct percpu *cpu, const struct vcpu *vcpu)
+static inline bool is_as_before(const struct percpu *cpu, const struct vcpu *vcpu, uint64_t gen)
 {
-	const struct standing_plan *standing = &cpu->standing;
-
 	return (atomic_load_explicit(&vcpu->attention, memory_order_acquire) | vcpu->event.info) == 0 &&
-	       regime_gen() == standing->gen && promise_word_get(&vcpu->vm->promise) == standing->promise &&
+	       regime_gen() == gen && promise_word_get(&vcpu->vm->promise) == cpu->standing.promise &&
 	       !trace_state_is_due(&cpu->trace);
+}
+
+static inline void write_row_again(struct percpu *cpu, const struct vcpu *vcpu)
+{
+	const uint64_t tsc = rdtsc();
+
+	trace_entry_again(&cpu->trace, tsc, (uint16_t)vcpu->exit_reason);
+	cpu->run_guest_ticks -= tsc;
+}
+
+/* Under `toggle` IA32_MCU_OPT_CTRL is read before each entry. */
+__attribute__((noinline)) static bool toggles_as_before(struct percpu *cpu, struct vcpu *vcpu)
+{
+	if (!cpu->standing.toggles || !is_as_before(cpu, vcpu, cpu->standing.gen))
+		return false;
+	vcpu->stats.mcu_opt_ctrl_reads++;
+	if (rdmsr(MSR_IA32_MCU_OPT_CTRL) != cpu->standing.plan.mcu_opt_ctrl_root)
+		return false;
+	write_row_again(cpu, vcpu);
+	return true;
 }
 
 /* The timer counts guest time only, and what is left of it is saved at each exit: it is written when its end is
@@ -147,9 +171,8 @@ __attribute__((noinline)) static bool look_at_time(struct percpu *cpu, struct vc
 	return true;
 }
 
-/* Everything that an entry may want. False: the vCPU waits. Out of line, as all that is rare, for the sake of the rest.
- */
-__attribute__((noinline, cold)) static bool prepare(struct percpu *cpu, struct vcpu *vcpu)
+/* Everything that an entry may want. False: the vCPU waits. */
+__attribute__((noinline)) static bool prepare(struct percpu *cpu, struct vcpu *vcpu)
 {
 	/* Before the plan: an event that comes later sends an NMI, and the plan is dropped. */
 	cpu->arch.nmi_pending = 0;
@@ -178,10 +201,17 @@ __attribute__((noinline, cold)) static bool prepare(struct percpu *cpu, struct v
 	if (atomic_load_explicit(&vcpu->attention, memory_order_relaxed) & ATTENTION_PROVOKED) {
 		cpu->standing.provoked = provoke_spoil(vcpu, &cpu->standing.plan);
 		cpu->standing.again = false;
+		cpu->standing.toggles = false;
 	}
 	write_row(cpu, vcpu, row);
 	cpu->run_guest_ticks -= row->tsc;
 	return true;
+}
+
+/* Another entry than the last one. Out of line, as all that is rare, for the sake of the rest. */
+__attribute__((noinline, cold)) static bool prepare_other(struct percpu *cpu, struct vcpu *vcpu)
+{
+	return toggles_as_before(cpu, vcpu) || prepare(cpu, vcpu);
 }
 
 static inline void account_entry(struct percpu *cpu, struct vcpu *vcpu, uint64_t now_tsc)
@@ -212,6 +242,8 @@ static void account_register_writes(struct percpu *cpu, struct vcpu *vcpu)
 __attribute__((noinline, cold)) static void account_once(struct percpu *cpu, struct vcpu *vcpu)
 {
 	account_register_writes(cpu, vcpu);
+	if (cpu->standing.toggles)
+		return;
 	cpu->abandoned = 0;
 	cpu->flush_requests = entry_plan_requests_left(&cpu->standing.plan, cpu->flush_requests);
 	cpu->last_vm = vcpu->vm->incarnation;
@@ -288,14 +320,11 @@ __attribute__((noinline, cold)) static enum exit_action not_entered(struct percp
 /* One entry and the exit after it. *now_tsc: a time after the entry. */
 static enum exit_action enter(struct percpu *cpu, struct vcpu *vcpu, uint64_t *now_tsc)
 {
-	if (!is_as_before(cpu, vcpu)) {
-		if (!prepare(cpu, vcpu))
+	if (!is_as_before(cpu, vcpu, cpu->standing.stands_gen)) {
+		if (!prepare_other(cpu, vcpu))
 			return EXIT_LEAVE;
 	} else {
-		const uint64_t tsc = rdtsc();
-
-		trace_entry_again(&cpu->trace, tsc, (uint16_t)vcpu->exit_reason);
-		cpu->run_guest_ticks -= tsc;
+		write_row_again(cpu, vcpu);
 	}
 
 	const enum vmx_enter_status status = vmx_enter(&cpu->standing.plan, &vcpu->regs);

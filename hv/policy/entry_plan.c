@@ -144,7 +144,9 @@ uint8_t entry_plan_requests_left(const struct entry_plan *plan, uint8_t requests
 
 bool entry_plan_stands(const struct entry_plan *plan)
 {
-	return !(plan->steps & (PLAN_LAUNCH | PLAN_IBPB | PLAN_MCU_WRITE)) && !(plan->why & ~WHY_ALWAYS);
+	const bool written_for_good = (plan->steps & PLAN_MCU_WRITE) && !(plan->steps & PLAN_MCU_RESTORE);
+
+	return !(plan->steps & (PLAN_LAUNCH | PLAN_IBPB)) && !written_for_good && !(plan->why & ~WHY_ALWAYS);
 }
 
 void entry_plan_idle(struct entry_plan *out, const struct mitigation *m, uint64_t mcu_opt_ctrl)

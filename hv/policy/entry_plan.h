@@ -28,7 +28,8 @@ void entry_plan_make(struct entry_plan *out, const struct mitigation *m, const s
 
 /* The plan may be carried out once more: after an entry made by it, and with nothing changed from outside, making it
  * anew would give the same. Not so where the entry itself changes what the plan was made from: it launches, writes
- * IA32_MCU_OPT_CTRL, serves flush requests, or is the first after another VM. */
+ * IA32_MCU_OPT_CTRL for good, serves flush requests, or is the first after another VM. One with PLAN_MCU_RESTORE was
+ * made from a reading of that register: it stands as long as it reads as mcu_opt_ctrl_root. */
 bool entry_plan_stands(const struct entry_plan *plan);
 
 /* The plan of a pCPU that goes to sleep: VERW with FB_CLEAR_DIS 0 before HLT where facts.md 4 wants it. mcu_opt_ctrl:

@@ -281,6 +281,19 @@ def user_row(name, find_faults):
 # ---- counting in Bochs ----
 
 
+def table_faults():
+    """docs/measuring.md says what each way to switch FB_CLEAR_DIS adds to the instructions of a CPUID exit."""
+    text = (ROOT / "docs/measuring.md").read_text()
+    said = {way: int(adds) for way, adds in re.findall(r"^\| `(cached|toggle|msrlist)` \|.*\| (\d+) \|$", text, re.M)}
+    options = ["rsb=off", "bhb=off"]
+    counts = {way: exit_trace.median_sample(exit_trace.trace("bochs-fbclear", [f"fb_clear_dis={way}", *options],
+                                                               exit_trace.CFG_FAST)
+                                            ["cpuid"])["instructions"] for way in ("off", "cached", "toggle", "msrlist")}
+    found = {way: count - counts["off"] for way, count in counts.items() if way != "off"}
+    if said != found:
+        yield f"docs/measuring.md has {said}, but it is {found}"
+
+
 def exit_count_faults():
     found = exit_trace.trace("bochs-skylake", exit_trace.BUDGET_OPTIONS)
     typical = {kind: exit_trace.median_sample(samples) for kind, samples in found.items()}
@@ -297,6 +310,7 @@ def exit_count_faults():
     for phase, _ in exit_trace.PHASES:
         if phase != "L1D flush by software" and not all(sample["phases"][phase] for sample in typical.values()):
             yield f"nothing is in the phase {phase!r}: have its functions other names now?"
+    yield from table_faults()
     flushed = exit_trace.median_sample(exit_trace.trace("bochs-skylake", ["vmentry_l1d_flush=always"])["cpuid"])
     lines = 65536 // 64 + 65536 // 4096
     if not lines < flushed["phases"]["L1D flush by software"] < 2 * lines:
