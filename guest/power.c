@@ -1,5 +1,6 @@
 /* Does a guest switch itself off, and start again? By ACPI, or, with the words `reset`, `cf9`, `keyboard`, by a reset
- * through the register that ACPI names, twice through port 0xcf9, through the keyboard controller. */
+ * through the register that ACPI names, twice through port 0xcf9, through the keyboard controller; `at_once`: without a
+ * word or a pause before. */
 #include "arch/defs/power.h"
 #include "guest/lib/cpu.h"
 #include "guest/lib/guest.h"
@@ -22,8 +23,10 @@ static void wait_half_a_second(void)
 void guest_main(uint32_t magic, const struct mb1_info *info)
 {
 	(void)magic;
-	print("power: on\n");
-	wait_half_a_second();
+	if (!mb1_has_word(info, "at_once")) {
+		print("power: on\n");
+		wait_half_a_second();
+	}
 	if (mb1_has_word(info, "reset")) {
 		outb(RESET_CONTROL_PORT, RESET_VALUE);
 	} else if (mb1_has_word(info, "cf9")) {

@@ -105,6 +105,17 @@ def shares_are_even(lines):
         yield f"guest_ticks: {ticks}"
 
 
+def shares_went_on(lines):
+    """Between two `stats` of two vCPUs that want all they can get: the one has not got half as much again as the other."""
+    ticks = re.findall(r"^vcpu \S+ .*guest_ticks=(\d+)", "\n".join(lines), re.MULTILINE)
+    if len(ticks) != 4:
+        yield f"{len(ticks)} rows of stats, not 4"
+        return
+    a, b = (int(ticks[i + 2]) - int(ticks[i]) for i in range(2))
+    if max(a, b) > 1.5 * min(a, b):
+        yield f"guest_ticks meanwhile: {a}, {b}"
+
+
 def pcpus_slept(lines):
     """After one `cpus` on a machine without work: nine tenths of each pCPU's time went by asleep."""
     rows = [dict(word.split("=") for word in line.split()[2:]) for line in lines if line.startswith("cpu ") and
