@@ -75,7 +75,9 @@ static void make_plan(struct percpu *cpu, struct vcpu *vcpu)
 	standing->stands_gen = gen;
 	standing->kind = standing->plan.l1d | (standing->plan.steps & PLAN_VERW ? ENTRY_VERW : 0);
 	standing->provoked = PROVOKE_NONE;
-	standing->again = entry_plan_stands(&standing->plan) && cpu->abandoned == 0 && vcpu->event.info == 0;
+	/* Whose entry it was is noted once, also where no IBPB is due now: the knob may change. */
+	standing->again =
+		entry_plan_stands(&standing->plan) && !in.other_vm && cpu->abandoned == 0 && vcpu->event.info == 0;
 	standing->toggles = standing->again && (standing->plan.steps & PLAN_MCU_RESTORE);
 	if (standing->toggles) {
 		standing->stands_gen = 0;
