@@ -6,12 +6,14 @@
 #include "hv/console.h"
 #include "hv/percpu.h"
 #include "hv/policy/text.h"
+#include "hv/prompt.h"
 #include "hv/sched.h"
 #include "hv/vm.h"
 
 #define SHOWN_MAX       20
 #define CATCH_UP_MS     500
 #define KICK_AGAIN_US   1000
+#define RECEIVE_US      500  /* the UART holds what is typed in 1.4 ms */
 #define ROWS_AT_ONCE    8192 /* from a full ring; from one that is filled in part so much less */
 #define WAITING_PART    2    /* while a guest wants this pCPU, a ring is left alone until this part of it is waiting */
 #define WHO_BYTES       (CFG_NAME_MAX + 16)
@@ -211,31 +213,48 @@ static bool has_passed(uint64_t tsc)
 	return cpu == percpu_count || readers[cpu].row.tsc >= tsc;
 }
 
+/* Takes all that is final. False: Ctrl-C was typed. */
+static bool take_all(void)
+{
+	const uint64_t receive_ticks = tsc_hz() / 1000000 * RECEIVE_US;
+	uint64_t received_tsc = 0;
+
+	look_at_all();
+	do {
+		const uint64_t now_tsc = rdtsc();
+
+		if (now_tsc - received_tsc >= receive_ticks) {
+			if (prompt_interrupted())
+				return false;
+			received_tsc = now_tsc;
+		}
+	} while (take_one());
+	return true;
+}
+
 /* A pCPU in a guest has a row that is not finished: it is kicked out, and again until it has written one that is
  * younger than now. */
-bool audit_catch_up(void)
+enum audit_end audit_catch_up(void)
 {
 	const uint64_t start = rdtsc_ordered();
 	const uint64_t patience = tsc_hz() / 1000 * CATCH_UP_MS;
 	uint64_t kicked = 0;
 
 	/* What has been left waiting takes its time. */
-	look_at_all();
-	while (take_one())
-		;
+	if (!take_all())
+		return AUDIT_INTERRUPTED;
 
 	const uint64_t drained = rdtsc();
 
 	for (;;) {
 		const uint64_t now_tsc = rdtsc_ordered();
 
-		look_at_all();
-		while (take_one())
-			;
+		if (!take_all())
+			return AUDIT_INTERRUPTED;
 		if (has_passed(start))
-			return true;
+			return AUDIT_DONE;
 		if (now_tsc - drained > patience)
-			return false;
+			return AUDIT_STUCK;
 		if (now_tsc - kicked > tsc_hz() / 1000000 * KICK_AGAIN_US) {
 			sched_wake_all();
 			kicked = now_tsc;

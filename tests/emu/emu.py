@@ -4,7 +4,8 @@
     machine =           of tests/machines/
     cpus = vms = cmdline =   as for `make run`; defaults: 2, none, none
     script =            lines typed at the prompt; `@name arguments` stands for those that generators.py makes,
-                        and `^]` for the character Ctrl-]
+                        and `^]` for the character Ctrl-]; after a line that ends with `^C` Ctrl-C is typed, until
+                        the command ends
     expect =            regular expressions, one a line; each must match a later line of the output than the one before.
                         `! regex` must match none of the lines between its neighbours
     anywhere =          regular expressions that must match some line
@@ -79,6 +80,8 @@ def expanded(line):
     """A line of a script, or the many that a generator of generators.py makes of `@name arguments`."""
     if line == "^]":
         return ["\x1d"]
+    if line.endswith("^C"):
+        return [line.removesuffix("^C") + "\x03"]
     if not line.startswith("@"):
         return [line]
     name, *arguments = line[1:].split()

@@ -27,7 +27,9 @@ CHUNK_BYTES = 8          # a UART holds 16
 ECHO_SECONDS = 2         # what is not echoed (surplus characters, control characters) is not waited for longer
 QUIET_SECONDS = 1        # a guest that has the terminal is typed to when it has said nothing for so long,
 CHATTY_SECONDS = 5       # or goes on for longer than this
+INTERRUPT_SECONDS = 0.5  # between two Ctrl-C
 CTRL_A = b"\x01"
+CTRL_C = "\x03"
 CTRL_BRACKET = b"\x1d"   # returns from a guest to the prompt
 
 
@@ -111,8 +113,9 @@ class Session:
             raise Died("the emulator ended before the prompt came")
 
     def type(self, command):
-        """Types one command; returns its status line, or None if a guest has the terminal now."""
-        typed, text = b"", command.encode()
+        """Types one command, and Ctrl-C while it runs if that stands at its end; returns its status line, or None if a
+        guest has the terminal now."""
+        typed, text = b"", command.removesuffix(CTRL_C).encode()
         while typed != text:
             chunk = text[len(typed):len(typed) + CHUNK_BYTES]
             self.emulator.write(chunk)
@@ -121,6 +124,8 @@ class Session:
             self.wait_until(lambda: self.console.at_prompt(typed) or time.monotonic() > deadline)
         self.status = None
         self.emulator.write(b"\r")
+        if command.endswith(CTRL_C):
+            self.interrupt(command)
         # An empty prompt in place of an answer, and nothing after it: the machine has been reset under the command. (One
         # that is being drawn again after another line is empty for a moment only.)
         self.wait_until(lambda: self.status or self.attached or self.stays_at_prompt(), silence_allowed(command))
@@ -129,6 +134,14 @@ class Session:
         if not self.status:
             raise Died(f"the emulator ended in {command!r}" if self.off else f"the machine was reset in {command!r}")
         return self.status
+
+    def interrupt(self, command):
+        """Types Ctrl-C until the command has answered: an early one may come before it has begun."""
+        deadline = time.monotonic() + silence_allowed(command)
+        while not self.status and not self.off and time.monotonic() < deadline:
+            again = time.monotonic() + INTERRUPT_SECONDS
+            self.wait_until(lambda: self.status or time.monotonic() > again)
+            self.emulator.write(CTRL_C.encode() if not self.status else b"")
 
     def wait_for_quiet(self):
         end = time.monotonic() + CHATTY_SECONDS
