@@ -5,6 +5,12 @@
 ##   bench             measure on the best machine found, keep the rows, make a page of charts: build/bench/
 ##   iso               write a GRUB ISO that boots on BIOS and UEFI
 ##   linux             fetch Debian's cloud kernel and busybox, and pack them for guest/linux.cfg
+##   hypervisor        build only build/sluice.elf, its disassembly and its symbols
+##   guests            build only the guests: build/guest/
+##   host-tests        build the cmocka programs: build/tests/host/
+##   fuzzers           build the fuzzers: build/tests/fuzz/fuzz_NAME, which run by hand for as long as you like
+##   stress-tests      build what runs in threads under ThreadSanitizer: build/tests/host/stress_NAME
+##   bench-user        build what `make bench` runs on this computer's own CPU: build/tests/bench/user
 ##   golden            write the golden table of plans anew, and into docs/mitigations.md: a deliberate change
 ##   lint              layers, format, headers alone, cppcheck, the shape of the entry path
 ##   traps             spring each known trap in a copy of the tree, and see its test fail
@@ -15,10 +21,11 @@
 ##   VMS="a.cfg ..."   run, iso: the VM configuration files (default: the demo set in guest/)
 ##   CMDLINE="..."     run, bench, iso: boot options, added to those of the machine
 ##   MACHINE=name      run, bench, iso: see `make machines` (default: kvm where it offers VMX, else bochs-skylake)
-##   CPUS=n            run, bench: physical CPUs of the emulated machine (default: 2; bench: 1, where ticks are exact)
+##   CPUS=n            run, bench: CPUs of the emulated machine, up to 8 in Bochs (default: 2; bench: 1, where ticks are exact)
 ##   OUT=path          iso: where to write it (default: build/sluice.iso); bench: OUT.tsv and OUT.html
 ##   A=file B=file     bench: measure nothing, show one saved run or two side by side (.tsv, or a console's text)
 ##   ROWS=pattern      test: only the rows whose name matches, as in ROWS='emu/boot-*'
+##   JOBS=n            traps: so many at a time (default: 2)
 ##   DEPS=no           run, test, bench, iso: do not install packages, only check
 ##   CROSS_COMPILE=..  the toolchain's prefix (default: x86_64-linux-gnu-)
 

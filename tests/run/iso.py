@@ -33,6 +33,10 @@ def vm_files(cfgs):
             raise Unusable(f"two files of one name: {other} and {path}")
 
     for cfg in map(pathlib.Path, cfgs):
+        if cfg.suffix != ".cfg":
+            raise Unusable(f"{cfg}: not a .cfg")
+        if cfg.name in files:
+            raise Unusable(f"two VM configurations of one name: {files[cfg.name]} and {cfg}")
         if not cfg.is_file():
             raise Unusable(f"no such VM configuration: {cfg}")
         add(cfg)

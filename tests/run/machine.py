@@ -13,6 +13,9 @@ KVM_GET_SUPPORTED_CPUID = 0xC008AE05
 KVM_CPUID_ENTRIES = 256
 CPUID_1_ECX_VMX = 1 << 5
 
+# Debian's Bochs panics with many ("too many registered timers"); QEMU's PC takes no more.
+MOST_CPUS = {"bochs": 8, "qemu": 255}
+
 BOCHSRC = """\
 config_interface: textconfig
 display_library: rfb, options="timeout=0"
@@ -78,6 +81,12 @@ class Machine:
         if self.needs_vmx_from_kvm and not kvm_offers_vmx():
             return "/dev/kvm does not offer VMX to guests"
         return None
+
+    def check_cpus(self, cpus):
+        """Raises Unusable if the machine cannot have so many."""
+        most = MOST_CPUS[self.emulator]
+        if cpus > most:
+            raise Unusable(f"CPUS={cpus}: {self.name} has {most} at most")
 
     def command(self, iso, tty, cpus, folder):
         """The command that runs the ISO with COM1 on a terminal device; writes the files it needs to the folder."""

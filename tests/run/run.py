@@ -253,6 +253,7 @@ def prepare(folder):
     cpus = os.environ.get("CPUS") or "2"
     if not cpus.isdigit() or int(cpus) == 0:
         raise Unusable(f"CPUS={cpus}: not a number of CPUs")
+    machine.check_cpus(int(cpus))
     options = merge_options(machine.options, os.environ.get("CMDLINE", ""))
     iso = folder / "sluice.iso"
     make_iso(iso, options, os.environ.get("VMS", "").split())

@@ -8,6 +8,7 @@ import sys
 
 from machine import ROOT
 from rows import Result, Row, command, command_row, run_rows
+from run_tests import run_rows_of_tests
 
 sys.path += [str(ROOT / "tests" / folder) for folder in ("audit", "bench", "compare", "emu", "lint", "model")]
 from bench_tests import bench_rows_of_tests, bench_user_rows
@@ -80,7 +81,8 @@ def main():
         (linux if row.name.startswith("emu/linux-") else emu).append(row)
     groups = {  # what is built: the rows that want it
         "linux all": linux,  # they take the longest
-        "all": lint_rows() + audit_rows() + emu + compare_rows() + trap_rows() + bench_rows_of_tests(),
+        "all": lint_rows() + audit_rows() + emu + compare_rows() + trap_rows() + bench_rows_of_tests() +
+               run_rows_of_tests(),
         "host-tests": [host_row(source) for source in host],
         "bench-user": bench_user_rows(),
         "fuzzers": [fuzz_row(source) for source in fuzz],
