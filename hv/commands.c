@@ -36,6 +36,7 @@ static enum command_status command_help(const struct command_line *line);
 static enum command_status command_reboot(const struct command_line *line);
 static enum command_status command_poweroff(const struct command_line *line);
 
+/* A line of `help` each; of rows with one name all but usage and summary are alike. */
 static const struct command COMMANDS[] = {
 	{"help", "help [COMMAND]", "the commands, or one of them", 0, 1, command_help},
 	{"info", "info", "version, cpu, memory, vmx abilities in use, uptime", 0, 0, command_info},
@@ -44,17 +45,26 @@ static const struct command COMMANDS[] = {
 	{"get", "get [KNOB]", "the knobs, what they come to here and why", 0, 1, command_get},
 	{"set", "set KNOB VALUE [force]", "changes a knob on all pcpus", 2, 3, command_set},
 	{"cpus", "cpus", "the physical cpus and what they run", 0, 0, command_cpus},
-	{"vm",
-	 "vm list | vm show|start|pause|resume|stop|reset NAME | vm set NAME KEY=VALUE | vm console|log NAME | vm type "
-	 "NAME [TEXT]",
-	 "the virtual machines", 1, UINT_MAX, command_vm},
+	{"vm", "vm list", "the virtual machines", 1, UINT_MAX, command_vm},
+	{"vm", "vm show NAME", "one of them, and the registers of its vcpus", 1, UINT_MAX, command_vm},
+	{"vm", "vm start NAME", "starts one that is off", 1, UINT_MAX, command_vm},
+	{"vm", "vm pause NAME", "its vcpus run no more", 1, UINT_MAX, command_vm},
+	{"vm", "vm resume NAME", "they go on", 1, UINT_MAX, command_vm},
+	{"vm", "vm stop NAME", "switches it off", 1, UINT_MAX, command_vm},
+	{"vm", "vm reset NAME", "starts it anew", 1, UINT_MAX, command_vm},
+	{"vm", "vm set NAME KEY=VALUE", "changes the configuration of one that is off", 1, UINT_MAX, command_vm},
+	{"vm", "vm console NAME", "attaches the terminal to its serial port", 1, UINT_MAX, command_vm},
+	{"vm", "vm log NAME", "what it has printed", 1, UINT_MAX, command_vm},
+	{"vm", "vm type NAME [TEXT]", "types a line at its serial port", 1, UINT_MAX, command_vm},
 	{"stats", "stats [NAME]", "counts of each vcpu since its vm's start", 0, 1, command_stats},
 	{"trace", "trace N", "the last N vm entries and knob changes", 1, 1, command_trace},
 	{"audit", "audit", "whether every vm entry kept the rules", 0, 0, command_audit},
-	{"provoke", "provoke entry NAME state|vmfail | provoke nmi CPU COUNT",
-	 "makes an entry fail, or sends NMIs, to show what is done about it", 3, 3, command_provoke},
-	{"bench", "bench [NAME] | bench list",
-	 "measures what exits and mitigations cost; running vms are paused meanwhile", 0, 1, command_bench},
+	{"provoke", "provoke entry NAME state|vmfail", "makes an entry fail, to show what is done about it", 3, 3,
+	 command_provoke},
+	{"provoke", "provoke nmi CPU COUNT", "sends NMIs, to show what is done about them", 3, 3, command_provoke},
+	{"bench", "bench [NAME]", "measures what exits and mitigations cost; running vms are paused meanwhile", 0, 1,
+	 command_bench},
+	{"bench", "bench list", "what bench can measure", 0, 1, command_bench},
 	{"wait", "wait SECONDS [NAME TEXT]", "waits, with NAME until that vm has printed TEXT", 1, UINT_MAX,
 	 command_wait},
 	{"reboot", "reboot", "resets the machine", 0, 0, command_reboot},
@@ -144,6 +154,21 @@ static const struct command *find(const struct text_word *name)
 	return NULL;
 }
 
+static bool has_row(const struct command *command, unsigned row)
+{
+	return text_is(COMMANDS[row].name, command->name, text_length(command->name));
+}
+
+static enum command_status usage_fail(const struct command *command)
+{
+	char usages[REASON_BYTES] = "";
+
+	for (unsigned i = 0; i < COMMAND_COUNT; i++)
+		if (has_row(command, i))
+			command_list_add(usages, sizeof(usages), COMMANDS[i].usage, " | ");
+	return command_usage_fail(usages);
+}
+
 enum command_status commands_run(const char *line)
 {
 	struct command_line parsed = {0};
@@ -159,7 +184,7 @@ enum command_status commands_run(const char *line)
 		if (parsed.count < COMMAND_WORDS_MAX)
 			parsed.words[parsed.count] = word;
 	if (parsed.count < command->words_min || parsed.count > command->words_max)
-		return command_usage_fail(command->usage);
+		return usage_fail(command);
 	for (uint32_t i = 0; i < vm_count && command->run != command_wait; i++)
 		vm_console_mark(&vms[i]);
 	return command->run(&parsed);
@@ -180,23 +205,18 @@ enum command_status commands_poll(bool interrupt, bool *busy)
 
 /* ---- help, trace ---- */
 
-static void help_row(const struct command *command)
-{
-	console_line("%-24s %s", command->usage, command->summary);
-}
-
 static enum command_status command_help(const struct command_line *line)
 {
-	if (line->count == 1) {
-		const struct command *command = find(&line->words[0]);
+	const struct command *only = NULL;
 
-		if (command == NULL)
+	if (line->count == 1) {
+		only = find(&line->words[0]);
+		if (only == NULL)
 			return COMMAND_FAILED;
-		help_row(command);
-		return COMMAND_OK;
 	}
 	for (unsigned i = 0; i < COMMAND_COUNT; i++)
-		help_row(&COMMANDS[i]);
+		if (only == NULL || has_row(only, i))
+			console_line("%-32s %s", COMMANDS[i].usage, COMMANDS[i].summary);
 	return COMMAND_OK;
 }
 
