@@ -263,27 +263,3 @@ def bench_turn_counts(lines):
 def linux_models_as_documented(lines):
     """What Linux says of its CPU under each model is the table of docs/guests.md."""
     yield from linux_models.problems(lines)
-
-
-# Ticks of Bochs, seen by the guest (docs/measuring.md).
-EXIT_BUDGET = {"cpuid": 220, "rdmsr": 220, "io": 260, "vmcall": 180, "mmio": 900}
-FLUSH_BUDGET = 1300
-
-
-def exits_within_budget(lines):
-    """Two runs of guest/exitcost.c, the second one with a software flush before each entry."""
-    runs = []
-    for line in lines:
-        if match := re.match(r"exitcost\| exitcost: (\S+) mean=(\d+) ", line):
-            if match[1] == "cpuid":
-                runs.append({})
-            runs[-1][match[1]] = int(match[2])
-    if len(runs) != 2:
-        yield f"{len(runs)} runs of exitcost, not 2"
-        return
-    without, flushed = runs
-    for kind, budget in EXIT_BUDGET.items():
-        if without.get(kind, budget + 1) > budget:
-            yield f"{kind}: {without.get(kind)} ticks, the budget is {budget}"
-        if flushed.get(kind, 0) - without.get(kind, 0) > FLUSH_BUDGET:
-            yield f"{kind}: the flush adds {flushed[kind] - without[kind]} ticks, the budget is {FLUSH_BUDGET}"

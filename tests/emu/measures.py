@@ -13,6 +13,10 @@ ROOT_LIMIT = 0.05           # and root mode's part of what is not idle
 FLUSH_TICKS_MAX = 1300      # of one flush by software (issue 5): `stats` counts it as the guest's
 NATIVE_ARGUMENTS = "console=ttyS0 quiet mem=256M tsc_early_khz=100000"
 
+# Ticks of Bochs, seen by the guest (docs/measuring.md).
+EXIT_BUDGET = {"cpuid": 220, "rdmsr": 220, "io": 260, "vmcall": 180, "mmio": 900}
+FLUSH_BUDGET = 1300
+
 CPUS_ROW = re.compile(r"^cpu 0 .* guest_ticks=(\d+) root_ticks=(\d+) idle_ticks=(\d+)")
 INIT = re.compile(r"^linux\| linux: init at tsc=(\d+)")
 
@@ -46,3 +50,25 @@ def linux_cost(lines, times):
         yield "! the boot takes too many ticks"
     if share > ROOT_LIMIT:
         yield "! too many of the ticks are root mode's"
+
+
+def exits_within_budget(lines, times):
+    """Two runs of guest/exitcost.c, the second one with a software flush before each entry."""
+    del times
+    runs = []
+    for line in lines:
+        if match := re.match(r"exitcost\| exitcost: (\S+) mean=(\d+) ", line):
+            if match[1] == "cpuid":
+                runs.append({})
+            runs[-1][match[1]] = int(match[2])
+    if len(runs) != 2 or any(run.keys() < EXIT_BUDGET.keys() for run in runs):
+        yield f"! not two whole runs of exitcost: {runs}"
+        return
+    without, flushed = runs
+    for kind, budget in EXIT_BUDGET.items():
+        flush = flushed[kind] - without[kind]
+        yield f"{kind}: mean={without[kind]} budget={budget} flush={flush} budget={FLUSH_BUDGET}"
+        if without[kind] > budget:
+            yield f"! {kind}: {without[kind]} ticks, the budget is {budget}"
+        if flush > FLUSH_BUDGET:
+            yield f"! {kind}: the flush adds {flush} ticks, the budget is {FLUSH_BUDGET}"
