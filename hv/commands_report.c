@@ -178,24 +178,40 @@ static void pcpu_row(const struct percpu *cpu)
 		     name, mcu, cpu->guest_ticks, cpu->root_ticks, cpu->idle_ticks);
 }
 
+static uint64_t used_ticks(const struct vcpu *vcpu)
+{
+	return vcpu->stats.guest_ticks + vcpu->stats.root_ticks;
+}
+
+/* Of one pCPU's time since the VM's start; in thousandths. */
+static uint64_t share_of(const struct vm *vm, uint64_t used)
+{
+	const uint64_t elapsed = rdtsc() - vm->began_tsc;
+
+	return elapsed < 1000 ? 0 : used / (elapsed / 1000);
+}
+
+static void share_row(const struct vm *vm)
+{
+	uint64_t used = 0;
+
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		used += used_ticks(vm->vcpus[i]);
+	console_line("share %s permille=%lu", vm->cfg.name, share_of(vm, used));
+}
+
 enum command_status command_cpus(const struct command_line *line)
 {
 	(void)line;
 	for (uint32_t i = 0; i < percpu_count; i++)
 		pcpu_row(&percpus[i]);
+	for (uint32_t i = 0; i < vm_count; i++)
+		if (state_of(&vms[i]) != VM_OFF)
+			share_row(&vms[i]);
 	return COMMAND_OK;
 }
 
 /* ---- stats ---- */
-
-/* What it used, of one pCPU's time since the VM's start; in thousandths. */
-static uint64_t share_of(const struct vcpu *vcpu)
-{
-	const uint64_t elapsed = rdtsc() - vcpu->vm->began_tsc;
-	const uint64_t used = vcpu->stats.guest_ticks + vcpu->stats.root_ticks;
-
-	return elapsed < 1000 ? 0 : used / (elapsed / 1000);
-}
 
 static void stats_rows(const struct vcpu *vcpu)
 {
@@ -210,7 +226,7 @@ static void stats_rows(const struct vcpu *vcpu)
 		name, vcpu->index, vcpu_all_entries(s), vcpu_exits(s), vcpu_flushes(s, PLAN_L1D_DID_MSR),
 		vcpu_flushes(s, PLAN_L1D_DID_SOFT), vcpu_flushes(s, PLAN_L1D_SKIPPED), vcpu_verws(s),
 		s->mcu_opt_ctrl_reads, s->mcu_opt_ctrl_writes, s->ibpb, s->unanswered, s->guest_ticks, s->root_ticks,
-		share_of(vcpu));
+		share_of(vcpu->vm, used_ticks(vcpu)));
 	for (unsigned reason = 0; reason < EXIT_REASON_COUNT; reason++)
 		if (s->exit[reason] != 0)
 			console_line("exit %s.%u reason=%s count=%lu", name, vcpu->index,

@@ -116,6 +116,17 @@ def shares_went_on(lines):
         yield f"guest_ticks meanwhile: {a}, {b}"
 
 
+def shares_agree(lines):
+    """After `cpus` and `stats` of VMs that all want all they can get of one pCPU: both tell the same, and together it
+    is most of the pCPU's time, but for that in which they were started."""
+    shares = {match[1]: int(match[2]) for match in (re.match(r"share (\S+) permille=(\d+)$", line) for line in lines) if match}
+    of_vcpus = {name.partition(".")[0]: row["share_permille"] for name, row in stats_rows(lines).items()}
+    if not shares or shares.keys() != of_vcpus.keys():
+        yield f"cpus tells of {[*shares]}, stats of {[*of_vcpus]}"
+    elif any(abs(shares[name] - of_vcpus[name]) > 10 for name in shares) or not 700 <= sum(shares.values()) <= 1010:
+        yield f"shares: {shares} in cpus, {of_vcpus} in stats"
+
+
 def pcpus_slept(lines):
     """After one `cpus` on a machine without work: nine tenths of each pCPU's time went by asleep."""
     rows = [dict(word.split("=") for word in line.split()[2:]) for line in lines if line.startswith("cpu ") and
