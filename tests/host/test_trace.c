@@ -44,7 +44,7 @@ static void enter(struct percpu *cpu, uint64_t n)
 {
 	struct trace_ring *ring = &cpu->trace;
 
-	if (cpu->standing.gen == regime_gen() && !trace_state_is_due(ring)) {
+	if (cpu->standing.stands_gen == regime_gen() && !trace_state_is_due(ring)) {
 		trace_entry_again(ring, n, (uint16_t)n);
 	} else {
 		struct trace_row *row = trace_entry(cpu);
@@ -55,7 +55,7 @@ static void enter(struct percpu *cpu, uint64_t n)
 		row->type = TRACE_ENTRY;
 		row->flags = 0;
 		row->entry.after = (uint16_t)n;
-		cpu->standing.gen = regime_gen();
+		cpu->standing.stands_gen = regime_gen();
 	}
 	trace_commit(ring);
 }
