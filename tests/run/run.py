@@ -155,12 +155,13 @@ class Session:
         for at in range(0, len(text), CHUNK_BYTES):
             self.emulator.write(text[at:at + CHUNK_BYTES])
             self.pump(QUIET_SECONDS / 10)
-        if text == CTRL_BRACKET:
-            self.wait_until(lambda: self.status)
-            if not self.status:
-                raise Died("the emulator ended in `vm console`")
-        else:
+        if text != CTRL_BRACKET:
             self.wait_for_quiet()
+            if self.attached:
+                return None
+        self.wait_until(lambda: self.status)
+        if not self.status:
+            raise Died("the emulator ended in `vm console`")
         return self.status
 
     def stays_at_prompt(self):
