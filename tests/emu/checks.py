@@ -140,7 +140,7 @@ def pcpus_slept(lines):
 
 
 CHATTY = re.compile(r"(?:(chatty-\w)\| )?chatty: n=(\d+) ([a-z]*) sum=0x([0-9a-f]+)")
-OTHERS = re.compile(r"ok$|error: |\[(error|notice|info|debug)\] |(vm|cpu|vcpu|exit|console|sluice|memory|vmx|entry|audit|mode|state|uptime|spin)\b"
+OTHERS = re.compile(r"ok$|error: |\[(error|notice|info|debug)\] |(vm|cpu|share|vcpu|exit|console|sluice|memory|vmx|entry|audit|mode|state|uptime|spin)\b"
                     r"|[a-z0-9_]+=")
 
 
