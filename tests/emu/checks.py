@@ -152,20 +152,28 @@ def checksum(text):
     return value
 
 
+def chatty_line(line):
+    """The VM and the number of a line of chatty's that is whole; None: it is none."""
+    found = CHATTY.fullmatch(line)
+    if not found:
+        return None
+    name, n, text, summed = found[1] or "chatty-b", int(found[2]), found[3], int(found[4], 16)
+    whole = summed == (checksum(text) + n) & 0xffffffff and len(text) == n * 7 % 96
+    return (name, n) if whole else None
+
+
 def chatty_lines_whole(lines):
     """Every line is one of chatty's, whole, or begins as our own do; of each VM there are many, and none is missing. The
     terminal is at chatty-b at times; what it cuts off comes again as a line."""
     seen = {}
     for line, after in zip(lines, [*lines[1:], ""]):
-        found = CHATTY.fullmatch(line)
+        found = chatty_line(line)
         if not found:
             cut_off = after.startswith("console chatty-b state=running attached=no") and "chatty: n=".startswith(line[:10])
             if not cut_off and (not OTHERS.match(line) or "chatty:" in line):
                 yield f"torn: {line}"
             continue
-        name, n, text, summed = found[1] or "chatty-b", int(found[2]), found[3], int(found[4], 16)
-        if summed != (checksum(text) + n) & 0xffffffff or len(text) != n * 7 % 96:
-            yield f"torn: {line}"
+        name, n = found
         if n != seen.get(name, -1) + 1:
             yield f"missing before: {line}"
         seen[name] = n
