@@ -3,10 +3,9 @@
 
 #include "hv/policy/text.h"
 
-#define TRACE_ROWS_MIN     64
+#define TRACE_ROWS_LEAST   64 /* fewer would be state rows for the most part */
 #define TRACE_ROWS_MAX     1048576
 #define TRACE_ROWS_DEFAULT 65536
-#define MAXCPUS_MAX        64
 
 /* Every knob is an option of the same number; these come after them. */
 enum option {
@@ -95,6 +94,15 @@ static const char *take_number(uint32_t *out, uint32_t min, uint32_t max, struct
 	return NULL;
 }
 
+static const char *take_trace_rows(uint32_t *out, struct text_word value)
+{
+	const char *refusal = take_number(out, 1, TRACE_ROWS_MAX, value, "not a number from 1 to 1048576");
+
+	if (*out < TRACE_ROWS_LEAST)
+		*out = TRACE_ROWS_LEAST;
+	return refusal;
+}
+
 static const char *take_console(uint32_t *console, struct text_word list)
 {
 	struct text_word item;
@@ -140,12 +148,11 @@ static const char *take_value(struct options *out, unsigned option, struct text_
 	case OPTION_CLEARCPUID:
 		return take_features(&out->assumed.clear, out->assumed.set, value);
 	case OPTION_TRACE_ROWS:
-		return take_number(&out->trace_rows, TRACE_ROWS_MIN, TRACE_ROWS_MAX, value,
-				   "not a number from 64 to 1048576");
+		return take_trace_rows(&out->trace_rows, value);
 	case OPTION_CONSOLE:
 		return take_console(&out->console, value);
 	case OPTION_MAXCPUS:
-		return take_number(&out->maxcpus, 1, MAXCPUS_MAX, value, "not a number from 1 to 64");
+		return take_number(&out->maxcpus, 1, UINT32_MAX, value, "not a number from 1 to 4294967295");
 	case OPTION_APICV:
 		return take_apicv(&out->apicv, value);
 	default:

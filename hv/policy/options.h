@@ -9,13 +9,13 @@
 #include "hv/policy/cpu_caps.h"
 #include "hv/policy/knob.h"
 
-#define OPTIONS_ERRORS_MAX 8
+#define OPTIONS_ERRORS_MAX 32
 
 enum console_device { CONSOLE_COM1 = 1u << 0, CONSOLE_SCREEN = 1u << 1 };
 
 /* One thing wrong with the command line, to be shown as it is: reason and the offending word. */
 struct option_error {
-	char word[64];      /* cut off if longer */
+	char word[128];     /* cut off if longer */
 	const char *reason; /* e.g. "unknown option", "not one of auto, never, cond, always", "given twice" */
 };
 
