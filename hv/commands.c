@@ -41,7 +41,7 @@ static const struct command COMMANDS[] = {
 	{"help", "help [COMMAND]", "the commands, or one of them", 0, 1, command_help},
 	{"info", "info", "version, cpu, memory, vmx abilities in use, uptime", 0, 0, command_info},
 	{"bugs", "bugs", "the cpu's bugs, what is done about them, what stays open", 0, 0, command_bugs},
-	{"caps", "caps", "ia32_arch_capabilities of the host and of each vm that is on", 0, 0, command_caps},
+	{"caps", "caps", "ia32_arch_capabilities of the host and of each vm", 0, 0, command_caps},
 	{"get", "get [KNOB]", "the knobs, what they come to here and why", 0, 1, command_get},
 	{"set", "set KNOB VALUE [force]", "changes a knob on all pcpus", 2, 3, command_set},
 	{"cpus", "cpus", "the physical cpus and what they run", 0, 0, command_cpus},

@@ -10,6 +10,7 @@
 #include "hv/regime.h"
 #include "hv/state.h"
 #include "hv/vm.h"
+#include "hv/vm_build.h"
 #include "version.h"
 
 #define BUG_STATE_BYTES 256
@@ -149,10 +150,10 @@ enum command_status command_caps(const struct command_line *line)
 	caps_row("supported", supported_now(), NULL);
 	for (uint32_t i = 0; i < vm_count; i++) {
 		const struct vm *vm = &vms[i];
-		const promise_t word = promise_word_get(&vm->promise);
+		const bool on = state_of(vm) != VM_OFF;
+		const bool told = on && promise_told(promise_word_get(&vm->promise));
 
-		if (state_of(vm) != VM_OFF)
-			caps_row(vm->cfg.name, vm_caps_value(vm), promise_told(word) ? "skip_l1dfl_vmentry" : "-");
+		caps_row(vm->cfg.name, on ? vm_caps_value(vm) : vm_build_caps(vm), told ? "skip_l1dfl_vmentry" : "-");
 	}
 	return COMMAND_OK;
 }

@@ -28,14 +28,32 @@ static const struct ept_pages ept_pages = {pages_take_one, pages_give_one};
 /* The reason of the last failure, where it holds more than a fixed text. */
 static char reason[CPU_CAPS_NAMES_SIZE + 128];
 
+static struct vcpu_model_request model_request(const struct vm_cfg *cfg)
+{
+	return (struct vcpu_model_request){
+		.cpu = cfg->cpu,
+		.caps_add = cfg->caps_add,
+		.caps_remove = cfg->caps_remove,
+		.unsafe = cfg->unsafe,
+	};
+}
+
+uint64_t vm_build_caps(const struct vm *vm)
+{
+	const struct vcpu_model_request request = model_request(&vm->cfg);
+	struct vcpu_model model;
+	uint32_t masked;
+	uint64_t bits;
+
+	if (vcpu_model_make(&model, &request, regime_machine(), &masked, &bits) != VCPU_MODEL_OK)
+		return 0;
+	return model.arch_capabilities |
+	       (mitigation_skip_l1dfl(&regime_now()->mitigation) ? ARCH_CAP(SKIP_L1DFL_VMENTRY) : 0);
+}
+
 static const char *make_model(struct vm *vm)
 {
-	const struct vcpu_model_request request = {
-		.cpu = vm->cfg.cpu,
-		.caps_add = vm->cfg.caps_add,
-		.caps_remove = vm->cfg.caps_remove,
-		.unsafe = vm->cfg.unsafe,
-	};
+	const struct vcpu_model_request request = model_request(&vm->cfg);
 	char names[CPU_CAPS_NAMES_SIZE];
 	uint32_t masked = 0;
 	uint64_t bits = 0;

@@ -19,4 +19,7 @@ const char *vm_build(struct vm *vm);
 
 void vm_build_undo(struct vm *vm);
 
+/* IA32_ARCH_CAPABILITIES of a VM that is off, if it started now; 0 if its model cannot be had here. */
+uint64_t vm_build_caps(const struct vm *vm);
+
 #endif
