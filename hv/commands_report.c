@@ -14,6 +14,7 @@
 #include "version.h"
 
 #define BUG_STATE_BYTES 256
+#define STATS_TRIES     100
 #define VCPU_NAME_BYTES (CFG_NAME_MAX + sizeof(".4294967295"))
 
 static enum vm_state state_of(const struct vm *vm)
@@ -179,9 +180,9 @@ static void pcpu_row(const struct percpu *cpu)
 		     name, mcu, cpu->guest_ticks, cpu->root_ticks, cpu->idle_ticks);
 }
 
-static uint64_t used_ticks(const struct vcpu *vcpu)
+static uint64_t used_ticks(const struct vcpu_stats *stats)
 {
-	return vcpu->stats.guest_ticks + vcpu->stats.root_ticks;
+	return stats->guest_ticks + stats->root_ticks;
 }
 
 /* Of one pCPU's time since the VM's start; in thousandths. */
@@ -197,7 +198,7 @@ static void share_row(const struct vm *vm)
 	uint64_t used = 0;
 
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
-		used += used_ticks(vm->vcpus[i]);
+		used += used_ticks(&vm->vcpus[i]->stats);
 	console_line("share %s permille=%lu", vm->cfg.name, share_of(vm, used));
 }
 
@@ -214,11 +215,30 @@ enum command_status command_cpus(const struct command_line *line)
 
 /* ---- stats ---- */
 
+/* The vCPU may be running: a copy that no exit fell into, unless exits come so fast that there is none. In any case its
+ * rows add up. */
+static void stats_copy(struct vcpu_stats *out, const struct vcpu *vcpu)
+{
+	uint64_t entries;
+
+	for (unsigned tries = 0; tries < STATS_TRIES; tries++) {
+		entries = vcpu_all_entries(&vcpu->stats);
+		atomic_thread_fence(memory_order_acquire);
+		*out = vcpu->stats;
+		atomic_thread_fence(memory_order_acquire);
+		if (vcpu_all_entries(&vcpu->stats) == entries)
+			break;
+	}
+}
+
 static void stats_rows(const struct vcpu *vcpu)
 {
-	const struct vcpu_stats *s = &vcpu->stats;
+	static struct vcpu_stats copy;
+	const struct vcpu_stats *s = &copy;
 	const char *name = vcpu->vm->cfg.name;
 	char buffer[32];
+
+	stats_copy(&copy, vcpu);
 
 	console_line(
 		"vcpu %s.%u entries=%lu exits=%lu l1d_flush_msr=%lu l1d_flush_soft=%lu l1d_flush_skipped=%lu verw=%lu "
@@ -227,7 +247,7 @@ static void stats_rows(const struct vcpu *vcpu)
 		name, vcpu->index, vcpu_all_entries(s), vcpu_exits(s), vcpu_flushes(s, PLAN_L1D_DID_MSR),
 		vcpu_flushes(s, PLAN_L1D_DID_SOFT), vcpu_flushes(s, PLAN_L1D_SKIPPED), vcpu_verws(s),
 		s->mcu_opt_ctrl_reads, s->mcu_opt_ctrl_writes, s->ibpb, s->unanswered, s->guest_ticks, s->root_ticks,
-		share_of(vcpu->vm, used_ticks(vcpu)));
+		share_of(vcpu->vm, used_ticks(s)));
 	for (unsigned reason = 0; reason < EXIT_REASON_COUNT; reason++)
 		if (s->exit[reason] != 0)
 			console_line("exit %s.%u reason=%s count=%lu", name, vcpu->index,

@@ -85,6 +85,18 @@ def counters_add_up(lines):
             yield f"{name}: more L1D flushes than entries"
 
 
+def running_counters_add_up(lines):
+    """Of each `stats`, while vCPUs run: each exit has a reason, and belongs to an entry (the last one may not be counted
+    yet)."""
+    starts = [i for i, line in enumerate(lines) if line.startswith("vcpu ") and "entries=" in line]
+    if len(starts) < 2:
+        yield "no stats"
+    for start, end in zip(starts, [*starts[1:], len(lines)]):
+        for name, row in stats_rows(lines[start:end]).items():
+            if row["exits"] != row["exit_sum"] or not -1 <= row["entries"] - row["exits"] <= 1:
+                yield f"{name}: entries={row['entries']} exits={row['exits']}, and the reasons add up to {row['exit_sum']}"
+
+
 def toggle_reads_and_writes(lines):
     """Under `toggle`: one read and two writes of MCU_OPT_CTRL for each entry of the VM that wants FB_CLEAR_DIS."""
     row = stats_rows(lines).get("fast.0")
