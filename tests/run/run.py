@@ -5,6 +5,7 @@ The environment says what to run: MACHINE, CPUS, VMS, CMDLINE, as in the Makefil
 import itertools
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -43,8 +44,8 @@ def say(text):
 
 def silence_allowed(command):
     words = command.split()
-    if words[0] == "wait" and len(words) > 1 and words[1].isdigit():
-        return SILENCE_SECONDS + WAIT_FACTOR * int(words[1])
+    if words[0] == "wait" and len(words) > 1 and re.fullmatch("0x[0-9a-fA-F]+|[0-9]+", words[1]):
+        return SILENCE_SECONDS + WAIT_FACTOR * int(words[1], 16 if words[1].startswith("0x") else 10)
     if words[0] == "bench":
         return BENCH_SECONDS
     return SILENCE_SECONDS
@@ -286,7 +287,16 @@ def run(folder):
         emulator.end()
 
 
+def open_standard_input():
+    """One that is closed is an empty script: else its number would go to the first file that is opened."""
+    try:
+        os.fstat(0)
+    except OSError:
+        os.open(os.devnull, os.O_RDONLY)
+
+
 def main():
+    open_standard_input()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     name = sys.argv[1] if len(sys.argv) > 1 else "run"

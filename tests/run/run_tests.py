@@ -4,6 +4,7 @@ import re
 
 from machine import ROOT
 from rows import Result, Row, command
+from run import SILENCE_SECONDS, silence_allowed
 
 REFUSED = {  # what is asked for: the line that says why not
     "no-cfg": ({"VMS": "guest/probe.c"}, "guest/probe.c: not a .cfg"),
@@ -50,5 +51,24 @@ def help_tells_all():
     return Result(failed=1, detail=f"not told: {' '.join(missing)}") if missing else Result(passed=1)
 
 
+def closed_input():
+    """No standard input at all is an empty script."""
+    status, output = command("sh", "-c", "exec python3 tests/run/run.py closed-input <&-", MACHINE="qemu", VMS="",
+                             CMDLINE="", CPUS="1")
+    good = status == 0 and "\nok\n" in output and output.endswith("run: ok\n")
+    return Result(passed=1) if good else Result(failed=1, detail=f"{output}exit status {status}")
+
+
+def silence_of_wait():
+    """`wait` may be silent for longer than it takes, however its number is written; what is no such number may not."""
+    short = [word for word in ("100", "0x64", "0X64", "-1", "1.5", "soon")
+             if (silence_allowed(f"wait {word}") > SILENCE_SECONDS + 100) != (word in ("100", "0x64"))]
+    return Result(failed=1, detail=f"wait {', '.join(short)}") if short else Result(passed=1)
+
+
 def run_rows_of_tests():
-    return [refused_row(name, *case) for name, case in REFUSED.items()] + [Row("run/help-tells-all", help_tells_all)]
+    return [refused_row(name, *case) for name, case in REFUSED.items()] + [
+        Row("run/help-tells-all", help_tells_all),
+        Row("run/closed-input", closed_input),
+        Row("run/silence-of-wait", silence_of_wait),
+    ]
