@@ -14,12 +14,8 @@ static void vm_row(const struct vm *vm)
 static void vcpu_row(const struct vm *vm, const struct vcpu *vcpu)
 {
 	const uint64_t *gpr = vcpu->regs.gpr;
-	struct vcpu_snapshot s;
+	const struct vcpu_snapshot s = vcpu->snapshot;
 
-	if (!vcpu_snapshot(vcpu, &s)) {
-		console_line("vcpu %s.%u registers=unknown", vm->cfg.name, vcpu->index);
-		return;
-	}
 	console_line("vcpu %s.%u rip=0x%lx rsp=0x%lx rflags=0x%lx cr0=0x%lx cr3=0x%lx cr4=0x%lx efer=0x%lx "
 		     "rax=0x%lx rbx=0x%lx rcx=0x%lx rdx=0x%lx rsi=0x%lx rdi=0x%lx rbp=0x%lx",
 		     vm->cfg.name, vcpu->index, s.rip, s.rsp, s.rflags, s.cr0, s.cr3, s.cr4, s.efer, gpr[GPR_RAX],

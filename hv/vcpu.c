@@ -85,9 +85,3 @@ void vcpu_snapshot_take(struct vcpu_snapshot *out)
 		.efer = vmread(VMCS_GUEST_EFER),
 	};
 }
-
-bool vcpu_snapshot(const struct vcpu *vcpu, struct vcpu_snapshot *out)
-{
-	*out = vcpu->snapshot;
-	return vcpu->last_cpu != VCPU_NOWHERE;
-}

@@ -116,7 +116,7 @@ struct vcpu {
 
 	uint32_t exit_reason; /* of the last exit; TRACE_AFTER_START: there was none */
 	struct vcpu_stats stats;
-	struct vcpu_snapshot snapshot; /* as of the last time it was taken off a pCPU or its slice ended */
+	struct vcpu_snapshot snapshot; /* as of its reset, of the last end of a slice, or when it left a pCPU */
 };
 
 /* Entries of all kinds for which (kind & mask) == wanted. */
@@ -196,8 +196,5 @@ static inline unsigned vcpu_cpl(void)
 
 /* Takes it from the VMCS, which must be loaded here. vcpu_put() does so too, into vcpu->snapshot. */
 void vcpu_snapshot_take(struct vcpu_snapshot *out);
-
-/* A recent one of any vCPU: of its last exit at a slice's end, or when it was taken off its pCPU. Console. */
-bool vcpu_snapshot(const struct vcpu *vcpu, struct vcpu_snapshot *out);
 
 #endif
