@@ -97,18 +97,22 @@ const char *bench_vm_start(unsigned number, enum bench_wish wish)
 	struct vm *vm = prepare(number, wish);
 	const char *why = vm_build(vm);
 
-	if (why != NULL)
-		return why;
-	atomic_store_explicit(&vm->state, VM_RUNNING, memory_order_release);
-	if (run_to_halt(vcpu_of(number)))
-		return NULL;
+	if (why == NULL) {
+		atomic_store_explicit(&vm->state, VM_RUNNING, memory_order_release);
+		if (run_to_halt(vcpu_of(number)))
+			return NULL;
+		why = "the guest of bench does not start";
+	}
 	bench_vm_stop(number);
-	return "the guest of bench does not start";
+	return why;
 }
 
 void bench_vm_stop(unsigned number)
 {
-	vm_stop(vm_built_in(number));
+	struct vm *vm = vm_built_in(number);
+
+	vm_stop(vm);
+	vm_console_unmake(vm);
 }
 
 uint32_t bench_vm_samples_max(void)

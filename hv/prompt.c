@@ -219,15 +219,6 @@ static bool show_unfinished_lines(void)
 	return shown;
 }
 
-static bool hand_to_guests(void)
-{
-	bool any = false;
-
-	for (uint32_t i = 0; i < vm_count; i++)
-		any |= vm_console_pump(&vms[i]);
-	return any;
-}
-
 static bool go_on_with_command(void)
 {
 	bool busy = false;
@@ -270,6 +261,6 @@ bool prompt_poll(void)
 	if (attach_active())
 		busy |= take_typed_for_guest();
 	busy |= command_pending ? go_on_with_command() : take_typed();
-	busy |= hand_to_guests();
+	busy |= vm_console_pump();
 	return console_send() || busy;
 }

@@ -11,6 +11,10 @@
 struct vm vms[VMS_MAX];
 uint32_t vm_count;
 
+/* Bit v: VM v may have switched itself off, and is to be taken apart then. The console looks often: VMs that are off
+ * are to cost those that run nothing. Set while a vCPU of it is held, cleared when none is any more. */
+static _Atomic uint32_t ended;
+
 static const struct boot_info *boot_modules; /* where kernels and ramdisks are */
 
 const char *vm_state_name(enum vm_state state)
@@ -113,6 +117,22 @@ struct vm *vm_add(const struct vm_cfg *cfg, const char *cfg_file, const struct b
 	return vm;
 }
 
+static bool holds_memory(const struct vm *vm)
+{
+	return vm->memory.v != 0;
+}
+
+/* Off, and taken apart: one that has just switched itself off still holds all that it had. */
+static bool is_off(const struct vm *vm)
+{
+	return state_of(vm) == VM_OFF && !holds_memory(vm);
+}
+
+bool vm_has_ended(const struct vm *vm)
+{
+	return state_of(vm) == VM_CRASHED || is_off(vm);
+}
+
 bool vm_configure(struct vm *vm, const char *key_value, char *reason, size_t reason_size)
 {
 	const struct boot_module *kernel, *ramdisk;
@@ -120,7 +140,7 @@ bool vm_configure(struct vm *vm, const char *key_value, char *reason, size_t rea
 	struct cfg_error error;
 
 	vm_reap(true);
-	if (state_of(vm) != VM_OFF) {
+	if (!is_off(vm)) {
 		text_format(reason, reason_size, "it is not off: use `vm stop` first");
 		return false;
 	}
@@ -137,21 +157,10 @@ bool vm_configure(struct vm *vm, const char *key_value, char *reason, size_t rea
 	return true;
 }
 
-static bool holds_memory(const struct vm *vm)
-{
-	return vm->memory.v != 0;
-}
-
-bool vm_has_ended(const struct vm *vm)
-{
-	const enum vm_state state = state_of(vm);
-
-	return state == VM_CRASHED || (state == VM_OFF && !holds_memory(vm));
-}
-
 static void free_all(struct vm *vm)
 {
 	sched_quiesce(vm);
+	atomic_fetch_and_explicit(&ended, ~(1u << vm->id), memory_order_relaxed);
 	vm_console_flush(vm, true);
 	vm_build_undo(vm);
 }
@@ -198,10 +207,12 @@ bool vm_reap(bool at_once)
 {
 	bool reaped = false;
 
-	for (uint32_t i = 0; i < vm_count; i++) {
-		if (!wants_reaping(&vms[i], at_once))
+	for (uint32_t left = atomic_load_explicit(&ended, memory_order_acquire); left != 0; left &= left - 1) {
+		struct vm *vm = &vms[__builtin_ctz(left)];
+
+		if (!wants_reaping(vm, at_once))
 			continue;
-		reap(&vms[i]);
+		reap(vm);
 		reaped = true;
 	}
 	return reaped;
@@ -212,7 +223,7 @@ const char *vm_start(struct vm *vm)
 	if (percpus[0].vmx_missing != NULL)
 		return percpus[0].vmx_missing;
 	vm_reap(true);
-	if (state_of(vm) != VM_OFF)
+	if (!is_off(vm))
 		return "it is not off: use `vm reset`";
 	return start(vm);
 }
@@ -239,7 +250,7 @@ const char *vm_resume(struct vm *vm)
 const char *vm_stop(struct vm *vm)
 {
 	vm_reap(true);
-	if (state_of(vm) == VM_OFF && !holds_memory(vm))
+	if (is_off(vm))
 		return "it is off";
 	set_state(vm, VM_OFF);
 	free_all(vm);
@@ -257,6 +268,9 @@ const char *vm_reset(struct vm *vm)
 /* From running or paused to an end. False: it had come to one already. */
 static bool leave_running(struct vm *vm, enum vm_state end)
 {
+	/* First: who sees that it is off must find it here. */
+	atomic_fetch_or_explicit(&ended, 1u << vm->id, memory_order_release);
+
 	uint8_t now = VM_RUNNING;
 
 	while (now == VM_RUNNING || now == VM_PAUSED)

@@ -9,6 +9,9 @@
 #include "hv/policy/text.h"
 #include "hv/vm.h"
 
+/* Bit v: VM v has not taken yet all that was typed. Console only. */
+static uint32_t untaken;
+
 bool vm_console_make(struct vm *vm)
 {
 	hpa_t pages;
@@ -20,6 +23,14 @@ bool vm_console_make(struct vm *vm)
 		return false;
 	vm->console.log = hpa_ptr(pages);
 	return true;
+}
+
+void vm_console_unmake(struct vm *vm)
+{
+	if (vm->console.log == NULL)
+		return;
+	pages_give(hpa_of(vm->console.log), VM_CONSOLE_LOG_BYTES / PAGE_BYTES);
+	vm->console.log = NULL;
 }
 
 void vm_console_start(struct vm *vm)
@@ -216,19 +227,31 @@ bool vm_console_type(struct vm *vm, const char *text, uint32_t length)
 		return false;
 	for (uint32_t i = 0; i < length; i++)
 		c->typed[c->typed_head++ % VM_CONSOLE_TYPED_MAX] = (uint8_t)text[i];
+	untaken |= 1u << vm->id;
 	return true;
 }
 
-bool vm_console_pump(struct vm *vm)
+static bool hand_to(struct vm *vm)
 {
 	struct vm_console *c = &vm->console;
 	bool any = false;
 
+	if (c->typed_tail == c->typed_head)
+		untaken &= ~(1u << vm->id);
 	if (atomic_load_explicit(&vm->state, memory_order_acquire) != VM_RUNNING)
 		return false;
 	while (c->typed_tail != c->typed_head && platform_receive(vm, c->typed[c->typed_tail % VM_CONSOLE_TYPED_MAX])) {
 		c->typed_tail++;
 		any = true;
 	}
+	return any;
+}
+
+bool vm_console_pump(void)
+{
+	bool any = false;
+
+	for (uint32_t left = untaken; left != 0; left &= left - 1)
+		any |= hand_to(&vms[__builtin_ctz(left)]);
 	return any;
 }

@@ -31,8 +31,12 @@ struct vm_console {
 
 struct vm;
 
-/* Takes memory for the log, which is kept for good. False: there is none. */
+/* Takes memory for the log, which is kept for good, so that what a VM that is off has printed can be read. False: there
+ * is none. */
 bool vm_console_make(struct vm *vm);
+
+/* Gives it back. For a VM that is off and prints nothing. */
+void vm_console_unmake(struct vm *vm);
 
 /* Empties it: the VM starts. */
 void vm_console_start(struct vm *vm);
@@ -70,7 +74,7 @@ bool vm_console_printed(struct vm *vm, const char *text, uint32_t length, bool *
  * is kept. pCPU 0, as the next one. */
 bool vm_console_type(struct vm *vm, const char *text, uint32_t length);
 
-/* Hands the guest what its port takes now. True: there was some. */
-bool vm_console_pump(struct vm *vm);
+/* Hands every guest what its port takes now. True: there was some. */
+bool vm_console_pump(void);
 
 #endif

@@ -193,11 +193,16 @@ def chatty_lines_whole(lines):
         yield f"too few lines: the last ones were {seen}"
 
 
-def pages_accounted(lines):
-    """In each `info` every page is in one account; the first one and the last, with all VMs off, are the same."""
-    rows = [{key: int(value) for key, value in re.findall(r"(\w*pages)=(\d+)", line)}
+def memory_rows(lines):
+    """What `info` said each time."""
+    return [{key: int(value) for key, value in re.findall(r"(\w*pages)=(\d+)", line)}
             for line in lines if line.startswith("memory total=")]
-    if len(rows) < 3:
+
+
+def memory_given_back(lines):
+    """In each `info` every page is in one account; the first one and the last are the same."""
+    rows = memory_rows(lines)
+    if len(rows) < 2:
         yield f"only {len(rows)} memory rows"
         return
     for row in rows:
@@ -205,6 +210,15 @@ def pages_accounted(lines):
             yield f"does not add up: {row}"
     if rows[0] != rows[-1]:
         yield f"at the beginning {rows[0]}, at the end {rows[-1]}"
+
+
+def pages_accounted(lines):
+    """The same with VMs that are on between two times when all are off."""
+    rows = memory_rows(lines)
+    if len(rows) < 3:
+        yield f"only {len(rows)} memory rows"
+        return
+    yield from memory_given_back(lines)
     if rows[-1]["vm_pages"] != 0 or not any(row["vm_pages"] for row in rows):
         yield f"vm_pages: {[row['vm_pages'] for row in rows]}"
 
