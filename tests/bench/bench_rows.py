@@ -7,6 +7,7 @@ does not have. What else a page shows is kept in rows, too: `run` says where the
 line of the transcript."""
 
 import dataclasses
+import math
 import re
 
 MAGIC = "name"
@@ -23,11 +24,12 @@ class BenchRow:
     keys: dict[str, str]
 
     def number(self, key):
-        """The value as a number, or None if there is none."""
+        """The value as a number, or None if there is none that can be drawn."""
         try:
-            return float(self.keys[key])
+            value = float(self.keys[key])
         except (KeyError, ValueError):
             return None
+        return value if math.isfinite(value) else None
 
     @property
     def unsupported(self):

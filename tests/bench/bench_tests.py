@@ -1,6 +1,7 @@
 """Rows of `make test` for `make bench`: the parser, the page, the program in user mode, the counting in Bochs."""
 
 import dataclasses
+import math
 import os
 import pathlib
 import re
@@ -153,6 +154,35 @@ def page_alone_faults():
     for text in ("Exits", "Single steps", "Strategies", "Taking turns, and alone", "Other rows"):
         if f"<h2>{text}</h2>" not in html:
             yield f"no section {text}"
+
+
+def undrawable(thing):
+    """What no chart can draw, in the arguments of one."""
+    if isinstance(thing, dict):
+        thing = [*thing.keys(), *thing.values()]
+    if isinstance(thing, (list, tuple)):
+        return [fault for part in thing for fault in undrawable(part)]
+    return [] if isinstance(thing, str) or thing is not None and math.isfinite(thing) else [thing]
+
+
+def damaged_faults():
+    """Rows of which a cell is empty or nonsense: a page all the same, of what is left."""
+    phase = {"kind": "cpuid", "strategy": "l1d:never", "phase": "loop", "instructions": "23"}
+    rows = [*made_up(), bench_rows.BenchRow("exit-phase", phase)]
+    with DrawnCharts():
+        for kind in DrawnCharts.KINDS:
+            setattr(charts, kind, lambda *parts: found.extend(undrawable(parts)) or "")
+        for at, row in enumerate(rows):
+            for key, value in ((key, value) for key in row.keys for value in (None, "x", "nan", "1e999")):
+                left = {name: text for name, text in row.keys.items() if name != key}
+                bad = dataclasses.replace(row, keys=left if value is None else left | {key: value})
+                found = []
+                try:
+                    make_page([Run([*rows[:at], bad, *rows[at + 1:]], source="damaged")])
+                except (KeyError, ValueError, TypeError, ZeroDivisionError) as problem:
+                    found.append(repr(problem))
+                if found:
+                    yield f"{row.name} {key}={value}: {found}"
 
 
 def dearer(row):
@@ -319,6 +349,7 @@ def exit_count_faults():
 
 def bench_rows_of_tests():
     return [checked("parser", parser_faults), checked("kept", kept_faults), checked("page", page_alone_faults),
+            checked("damaged", damaged_faults),
             checked("side-by-side", side_by_side_faults), checked("exit-count", exit_count_faults),
             made_by_make("charts", drawn_faults), made_by_make("whole", whole_faults)]
 

@@ -144,7 +144,8 @@ def more_than_cheapest(row, least):
 
 
 def phases(run):
-    rows = run.named("exit-phase")
+    rows = [row for row in run.named("exit-phase")
+            if row.keys.keys() >= {"kind", "strategy", "phase"} and row.number("instructions") is not None]
     if not rows:
         return ""
     bars_of = list(dict.fromkeys((row.keys["kind"], row.keys["strategy"]) for row in rows))
