@@ -96,6 +96,7 @@ vmx_enter_window_begin:
 .l1d_msr_done:
 	test	r8d, PLAN_L1D_SOFT
 	jz	.l1d_soft_done
+.flush_by_software:
 	L1D_FLUSH_SOFT l1d_flush_buffer
 .l1d_soft_done:
 

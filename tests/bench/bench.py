@@ -148,9 +148,8 @@ def saved_run(path, mark):
     path = pathlib.Path(path)
     if not path.is_file():
         raise BadRows(f"{path}: no such file: give a .tsv that `make bench` kept, or the text of a console")
-    if is_tsv(path):
-        return Run(read_tsv(path), mark, path.name)
-    rows = parse_rows(line.rpartition("\r")[2] for line in path.read_text(errors="replace").splitlines())
+    rows = read_tsv(path) if is_tsv(path) else \
+        parse_rows(line.rpartition("\r")[2] for line in path.read_text(errors="replace").splitlines())
     if not rows:
         raise BadRows(f"{path}: holds no row of bench: give a .tsv that `make bench` kept, or the text of a console")
     return Run(rows, mark, path.name)

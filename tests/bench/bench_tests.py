@@ -147,10 +147,17 @@ class DrawnCharts:
             setattr(charts, kind, function)
 
 
+PHASE = bench_rows.BenchRow("exit-phase", {"kind": "cpuid", "strategy": "l1d:never", "phase": "loop",
+                                           "instructions": "23"})
+
+
 def page_alone_faults():
+    rows = [*made_up(), PHASE]
     with DrawnCharts():
-        html = make_page([Run(made_up(), source="made-up")])
-    yield from page_faults(html, made_up())
+        html = make_page([Run(rows, source="made-up")])
+    yield from page_faults(html, rows)
+    if not re.search(r"<tr><th>name</th><th>kind</th><th>strategy</th><th>phase</th><th>instructions</th></tr>", html):
+        yield "the phases have no table of their own"
     for text in ("Exits", "Single steps", "Strategies", "Taking turns, and alone", "Other rows"):
         if f"<h2>{text}</h2>" not in html:
             yield f"no section {text}"
@@ -167,8 +174,7 @@ def undrawable(thing):
 
 def damaged_faults():
     """Rows of which a cell is empty or nonsense: a page all the same, of what is left."""
-    phase = {"kind": "cpuid", "strategy": "l1d:never", "phase": "loop", "instructions": "23"}
-    rows = [*made_up(), bench_rows.BenchRow("exit-phase", phase)]
+    rows = [*made_up(), PHASE]
     with DrawnCharts():
         for kind in DrawnCharts.KINDS:
             setattr(charts, kind, lambda *parts: found.extend(undrawable(parts)) or "")
@@ -193,9 +199,14 @@ def dearer(row):
 
 def side_by_side_faults():
     with DrawnCharts():
-        html = make_page([Run(made_up(), "A:"), Run(made_up(dearer), "B:")])
+        html = make_page([Run(made_up(), "A:", "before.txt"), Run(made_up(dearer), "B:", "after.txt")])
     yield from page_faults(html, made_up() + made_up(dearer))
     cells = re.findall(r"<tr>((?:<td[^>]*>[^<]*</td>)+)</tr>", html)
+    for title in ("A: before.txt", "B: after.txt"):
+        if f"<h3>{title}</h3>" not in html:
+            yield f"no heading {title}"
+    if html.count("Nothing here tells the machine") != 2 or "ticks of the TSC" in html:
+        yield "a console's text does not tell the machine, but the page does"
     compared = [re.findall(r">([^<]*)</td>", line) for line in cells]
     if ["exit-cpuid", "l1d:never,verw:on,dis:off", "220", "660", "3.00"] not in compared:
         yield "no line that compares exit-cpuid"
@@ -341,6 +352,8 @@ def exit_count_faults():
         if phase != "L1D flush by software" and not all(sample["phases"][phase] for sample in typical.values()):
             yield f"nothing is in the phase {phase!r}: have its functions other names now?"
     yield from table_faults()
+    if any(sample["phases"]["L1D flush by software"] for sample in typical.values()):
+        yield "there is no flush, but some instructions are said to be one"
     flushed = exit_trace.median_sample(exit_trace.trace("bochs-skylake", ["vmentry_l1d_flush=always"])["cpuid"])
     lines = 65536 // 64 + 65536 // 4096
     if not lines < flushed["phases"]["L1D flush by software"] < 2 * lines:

@@ -42,7 +42,7 @@ COUNTED = ("vmread", "vmwrite", "rdmsr", "wrmsr", "verw", "cpuid")
 
 # The phase of an instruction is that of the outermost function it is executed for that begins with one of these.
 PHASES = (
-    ("L1D flush by software", ("vmx_enter_window_begin.l1d_msr_done", "..@")),
+    ("L1D flush by software", ("vmx_enter_window_begin.flush_by_software", "..@")),
     ("exit, assembly", ("vmx_exit", "vmx_leave")),
     ("entry, assembly", ("vmx_enter",)),
     ("handler", ("exit_",)),

@@ -13,9 +13,13 @@ TICK = {
                    "VERW take one tick each. The figures say how much is executed. They are not times, and nothing "
                    "follows from them about cycles.",
     "tsc": "Ticks are those of the time-stamp counter, whose pace is not that of the core's clock.",
+    "unknown": "Nothing here tells the machine: on a CPU ticks are those of the time-stamp counter, whose pace is not that "
+               "of the core's clock; in Bochs a tick is an instruction, and nothing follows from it about cycles.",
     "outer": "Sluice ran in a virtual machine: each of its VM transitions costs several of the hypervisor beneath, and "
              "its MSR accesses may exit to that one. All of this is in the figures.",
 }
+
+UNIT = {"instruction": "ticks (instructions)", "unknown": "ticks"}
 
 EXITS = tuple(f"exit-{kind}" for kind in ("cpuid", "rdmsr", "wrmsr", "vmcall", "io", "mmio"))
 STEPS = ("l1d-msr", "l1d-soft", "verw", "rdmsr-mcu", "wrmsr-mcu")
@@ -32,8 +36,8 @@ class Run:
         self.mark = mark
         self.source = source
         self.about = next((row.keys for row in rows if row.name == "run"), {})
-        self.tick = self.about.get("tick", "tsc")
-        self.unit = "ticks (instructions)" if self.tick == "instruction" else "ticks of the TSC"
+        self.tick = self.about.get("tick") if self.about.get("tick") in TICK else "unknown"
+        self.unit = UNIT.get(self.tick, "ticks of the TSC")
 
     def named(self, *names):
         return [row for row in self.rows if row.name in names]
@@ -43,7 +47,8 @@ class Run:
 
     @property
     def title(self):
-        return " ".join(filter(None, (self.mark, self.about.get("machine"), self.about.get("date")))) or self.source
+        name = " ".join(filter(None, (self.about.get("machine"), self.about.get("date")))) or self.source
+        return " ".join(filter(None, (self.mark, name)))
 
     def identity(self, name):
         return f"{name}{self.mark.strip(':').lower()}"
@@ -63,6 +68,14 @@ def table(head, rows):
     lines += [tag("tr", "".join(tag("td", escape(cell), class_="number" if is_number(cell) else "") for cell in row))
               for row in rows]
     return tag("div", tag("table", "\n".join(lines)), class_="scroll")
+
+
+def raw_tables(rows):
+    """All rows: what was measured in one table, others in one for each name, so that each has its own columns."""
+    named = {}
+    for row in rows:
+        named.setdefault("" if "median" in row.keys or row.unsupported else row.name, []).append(row)
+    return "\n".join(map(raw_table, named.values()))
 
 
 def raw_table(rows):
@@ -99,7 +112,7 @@ def bars(*names, title, with_name=True, per_entry=False):
             return ""
         strategies = {row.keys.get("strategy", "-") for row in rows}
         common = strategies.pop() if with_name and len(strategies) == 1 else ""
-        unit = "ticks of the TSC of the CPU that runs make" if names == USER else run.unit
+        unit = "ticks of the TSC" if names == USER else run.unit
         heading = title if common in ("", "-", "user") else f"{title}, {common}"
         return charts.bars(run.identity(names[0]), heading, unit,
                            list(bar_items(rows, with_name, common, per_entry)))
@@ -177,10 +190,11 @@ SECTIONS = (
     ("Counted for each exit", "Every instruction from the guest's to the VMRESUME after it, counted in the debugger "
      "of Bochs (tests/bench/exit_trace.py): of the samples, the one with the median.", ("exit-count", "exit-phase"),
      [phases]),
-    ("In user mode, on the CPU that made this page", "VERW and the flush by software need no privilege: the macros of "
-     "the hypervisor's entry path (arch/clear_buffers.inc), timed by a program. CPUID, which serialises in the flush, "
-     "exits if this CPU belongs to a virtual machine; user-l1d-soft has LFENCE in its place. The buffer is contiguous "
-     "for the program only.", USER + ("developer", "vulnerability"), [bars(*USER, title="User mode")]),
+    ("In user mode", "On the CPU that ran make; rows with a vm were timed in that guest. VERW and the flush by software "
+     "need no privilege: the macros of the hypervisor's entry path (arch/clear_buffers.inc), timed by a program. CPUID, "
+     "which serialises in the flush, exits if the CPU belongs to a virtual machine; user-l1d-soft has LFENCE in its "
+     "place. The buffer is contiguous for the program only.",
+     USER + ("developer", "vulnerability"), [bars(*USER, title="User mode")]),
 )
 
 
@@ -209,7 +223,7 @@ def section(heading, text, names, draws, runs):
     parts += [columns([draw(run) for run in runs]) for draw in draws]
     if len(runs) == 2:
         parts.append(comparison(names, runs))
-    parts.append(columns([(tag("h3", escape(run.title)) if len(runs) == 2 else "") + raw_table(run.named(*names))
+    parts.append(columns([(tag("h3", escape(run.title)) if len(runs) == 2 else "") + raw_tables(run.named(*names))
                           for run in runs]))
     return "\n".join(parts)
 
@@ -217,7 +231,7 @@ def section(heading, text, names, draws, runs):
 def about(run):
     shown = [[key, value] for key, value in run.about.items()]
     return tag("h3", escape(run.title)) + (table(["run", ""], shown) if shown else "") + \
-        tag("p", escape(TICK.get(run.tick, TICK["tsc"])), class_="note")
+        tag("p", escape(TICK[run.tick]), class_="note")
 
 
 def transcript(run):
