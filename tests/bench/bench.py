@@ -23,7 +23,6 @@ from machine import ROOT, Machine, Unusable, default_name
 from page import Run, make_page
 
 COMMANDS = ("info", "bugs", "caps", "get", "bench", "stats", "audit")
-TICK_OF_EMULATOR = {"bochs": "instruction", "qemu": "outer"}
 USER_PROGRAM = "build/tests/bench/user"
 CPUINFO = {"model name": "model", "microcode": "microcode", "stepping": "stepping", "cpu family": "family"}
 VULNERABILITIES = pathlib.Path("/sys/devices/system/cpu/vulnerabilities")
@@ -128,6 +127,13 @@ def time_user_mode():
     return parse_rows(done.stdout.splitlines()) + list(developer_rows())
 
 
+def tick_of(machine):
+    """What a tick is there: a key of page.TICK."""
+    if machine.emulator == "bochs":
+        return "instruction"
+    return "outer" if machine.needs_vmx_from_kvm else "translated"
+
+
 def measure(name):
     """All rows of a run, and whether everything went well."""
     machine = Machine(name)
@@ -135,7 +141,7 @@ def measure(name):
     options = " ".join([*machine.options, os.environ.get("CMDLINE", "")]).strip()
     about = BenchRow("run", {"machine": name, "date": now.strftime("%Y-%m-%d %H:%M"), "shows": machine.shows,
                              "cpus": os.environ.get("CPUS") or "2", "options": options or "-",
-                             "tick": TICK_OF_EMULATOR[machine.emulator]})
+                             "tick": tick_of(machine)})
     say(f"booting {name}")
     rows, good = ask_console(machine)
     if not any(row.name not in ("console",) for row in rows):

@@ -13,8 +13,9 @@ from html import escape
 import bench_rows
 import charts
 import exit_trace
-from machine import ROOT
-from page import Run, make_page
+from bench import tick_of
+from machine import ROOT, Machine, names
+from page import TICK, Run, make_page
 from rows import Result, Row, command
 
 MADE_UP = ROOT / "tests/bench/made-up.txt"
@@ -151,7 +152,20 @@ PHASE = bench_rows.BenchRow("exit-phase", {"kind": "cpuid", "strategy": "l1d:nev
                                            "instructions": "23"})
 
 
+def tick_faults():
+    """Each machine's page says what a tick is there."""
+    said = {name: tick_of(Machine(name)) for name in names()}
+    wanted = {name: "instruction" if name.startswith("bochs-") else "outer" if name == "kvm" else "translated"
+              for name in said}
+    if said != wanted:
+        yield f"ticks: {said}"
+    for tick in set(said.values()):
+        if escape(TICK[tick]) not in make_page([Run([bench_rows.BenchRow("run", {"tick": tick})])]):
+            yield f"a page does not say what {tick} means"
+
+
 def page_alone_faults():
+    yield from tick_faults()
     rows = [*made_up(), PHASE]
     with DrawnCharts():
         html = make_page([Run(rows, source="made-up")])

@@ -17,6 +17,8 @@ TICK = {
                "of the core's clock; in Bochs a tick is an instruction, and nothing follows from it about cycles.",
     "outer": "Sluice ran in a virtual machine: each of its VM transitions costs several of the hypervisor beneath, and "
              "its MSR accesses may exit to that one. All of this is in the figures.",
+    "translated": "This machine is QEMU's own emulation: ticks are those of the computer's time-stamp counter while QEMU "
+                  "translates and calls its helpers. They are the emulator's times, no CPU's.",
 }
 
 UNIT = {"instruction": "ticks (instructions)", "unknown": "ticks"}
