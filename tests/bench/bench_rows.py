@@ -40,7 +40,7 @@ class BenchRow:
     def label(self):
         """What tells this row from the others of its name."""
         words = [self.keys[key] if key == "strategy" else f"{key}={self.keys[key]}"
-                 for key in ("vm", "strategy", "kind", "phase", "k", "turn") if self.keys.get(key, "-") != "-"]
+                 for key in ("vm", "strategy", "kind", "phase", "k", "turn", "fb_clear_dis") if self.keys.get(key, "-") != "-"]
         return " ".join(words)
 
 
