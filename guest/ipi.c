@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/defs/cpuid.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
 #include "guest/lib/apic.h"
@@ -237,6 +238,17 @@ static void check_others(void)
 	report_equal("echo_count", interrupts[0], ECHO_ROUNDS);
 }
 
+/* Last, for it loses all that was set up. CPUID says whether the local APIC is on. */
+static void check_off(void)
+{
+	const uint64_t base = rdmsr(MSR_IA32_APIC_BASE) & ~(uint64_t)APIC_BASE_X2APIC_ENABLE;
+
+	wrmsr(MSR_IA32_APIC_BASE, base & ~(uint64_t)APIC_BASE_ENABLE);
+	report_equal("cpuid_off", cpuid(CPUID_FEATURES, 0).edx & CPUID1_EDX_APIC, 0);
+	wrmsr(MSR_IA32_APIC_BASE, base);
+	report_equal("cpuid_on", cpuid(CPUID_FEATURES, 0).edx & CPUID1_EDX_APIC, CPUID1_EDX_APIC);
+}
+
 void guest_main(uint32_t magic, const struct mb1_info *info)
 {
 	unsigned wanted = smp_cpu_count(info);
@@ -267,5 +279,6 @@ void guest_main(uint32_t magic, const struct mb1_info *info)
 		check_others();
 	else
 		report_skip("others");
+	check_off();
 	report_end();
 }

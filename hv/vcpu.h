@@ -101,7 +101,7 @@ struct vcpu {
 	bool event_is_extint; /* the last interrupt injected came from the 8259s */
 	struct vcpu_switched switched;
 	uint64_t spec_ctrl, tsx_ctrl, pat, xcr0;
-	struct cpuid_cache cpuid; /* vcpu_cpuid_changed() after a change of tsx_ctrl or xcr0 */
+	struct cpuid_cache cpuid; /* vcpu_cpuid_changed() says after which changes */
 	struct vcpu_apicv apicv;
 	uint16_t silent_port;         /* one that nothing answers: the last such (0 is one, too) */
 	_Atomic uint8_t event_vector; /* of caps_event; 0: none; read by the console */

@@ -8,6 +8,7 @@
 #include "hv/platform.h"
 #include "hv/sched.h"
 #include "hv/vcpu_apicv.h"
+#include "hv/vcpu_cpuid.h"
 #include "hv/vcpu_reset.h"
 #include "hv/vm.h"
 
@@ -300,6 +301,7 @@ bool vcpu_apic_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	vcpu_apic_lock(vm);
 	if (msr == MSR_IA32_APIC_BASE) {
 		ok = lapic_base_write(&vcpu->lapic, value);
+		vcpu_cpuid_changed(vcpu);
 		effect.kind = LAPIC_TIMER;
 	} else if (msr == MSR_IA32_TSC_DEADLINE) {
 		effect = lapic_deadline_write(&vcpu->lapic, value, vm_tsc(vm));

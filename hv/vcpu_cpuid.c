@@ -74,6 +74,7 @@ void vcpu_cpuid_fill(struct cpuid_cached *slot, const struct vcpu *vcpu, uint32_
 
 	view.vcpu_index = vcpu->index;
 	view.vcpu_count = vcpu->vm->vcpu_count;
+	view.apic = lapic_is_on(&vcpu->lapic);
 	view.xcr0 = vcpu->xcr0;
 	view.tsx_ctrl = vcpu->tsx_ctrl;
 	*slot = (struct cpuid_cached){.leaf = leaf,

@@ -14,7 +14,7 @@ void vcpu_cpuid_init(const struct vmx_config *config);
 /* Makes the answer to (leaf, subleaf) for its slot in vcpu->cpuid. */
 void vcpu_cpuid_fill(struct cpuid_cached *slot, const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf);
 
-/* The vCPU's XCR0 or IA32_TSX_CTRL has changed: what is kept of its answers no longer holds. */
+/* The vCPU's XCR0, IA32_TSX_CTRL or IA32_APIC_BASE has changed: what is kept of its answers no longer holds. */
 void vcpu_cpuid_changed(struct vcpu *vcpu);
 
 /* The same for a VM that is being made, whose guest has written no register yet. */

@@ -196,7 +196,7 @@ static void error(struct lapic *l, uint32_t bit)
 
 /* ---- modes ---- */
 
-static bool is_enabled(const struct lapic *l)
+bool lapic_is_on(const struct lapic *l)
 {
 	return l->base & APIC_BASE_ENABLE;
 }
@@ -205,7 +205,7 @@ static bool is_enabled(const struct lapic *l)
  * Disabled". */
 bool lapic_takes_interrupts(const struct lapic *l)
 {
-	return is_enabled(l) && l->software_enabled;
+	return lapic_is_on(l) && l->software_enabled;
 }
 
 bool lapic_is_x2apic(const struct lapic *l)
@@ -215,7 +215,7 @@ bool lapic_is_x2apic(const struct lapic *l)
 
 bool lapic_has_page(const struct lapic *l)
 {
-	return is_enabled(l) && !lapic_is_x2apic(l);
+	return lapic_is_on(l) && !lapic_is_x2apic(l);
 }
 
 /* "Logical x2APIC ID": the cluster above, one bit for the APIC below. */
@@ -265,11 +265,11 @@ bool lapic_base_write(struct lapic *l, uint64_t value)
 
 	if ((value & ~(uint64_t)(APIC_BASE_BSP | APIC_BASE_X2APIC_ENABLE | APIC_BASE_ENABLE)) != LAPIC_PAGE_GPA)
 		return false;
-	if (x2apic && (!enable || !is_enabled(l)))
+	if (x2apic && (!enable || !lapic_is_on(l)))
 		return false;
 	if (!x2apic && enable && lapic_is_x2apic(l))
 		return false;
-	if (!enable && is_enabled(l)) {
+	if (!enable && lapic_is_on(l)) {
 		power_up(l, value);
 		return true;
 	}
@@ -377,7 +377,7 @@ static bool logical_match(const struct lapic *l, uint32_t destination)
 
 bool lapic_is_target(const struct lapic *l, const struct lapic_ipi *ipi, uint32_t sender_id)
 {
-	if (!is_enabled(l))
+	if (!lapic_is_on(l))
 		return false;
 	switch (ipi->shorthand) {
 	case LAPIC_TO_SELF:

@@ -103,6 +103,8 @@ void lapic_init(struct lapic *l);
 
 /* ---- registers ---- */
 
+/* By IA32_APIC_BASE. */
+bool lapic_is_on(const struct lapic *l);
 bool lapic_is_x2apic(const struct lapic *l);
 
 /* The page at 0xfee00000 is this APIC's: xAPIC mode. In the other modes nothing answers there. */
