@@ -23,6 +23,11 @@
 #define STRING_AT         16 /* bytes before the end of the page */
 #define STRING_BYTES      40
 
+/* QEMU's fw_cfg. */
+#define FW_CFG_SELECTOR  0x510
+#define FW_CFG_DATA      0x511
+#define FW_CFG_SIGNATURE 0
+
 static uint8_t frames[2][PAGING_PAGE_BYTES] __attribute__((aligned(4096)));
 
 static uint64_t frame(unsigned i)
@@ -271,6 +276,13 @@ STRING(rep_ins, "insb")
 STRING(rep_outs, "outsb")
 STRING(rep_insl, "insl")
 
+static void rep_ins_stream(void *at)
+{
+	uint32_t count = 4;
+
+	__asm__ volatile("rep insb" : "+c"(count), "+D"(at) : "d"(FW_CFG_DATA) : "memory");
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void *at);
@@ -302,6 +314,17 @@ static void ask_strings(void)
 		answer_hex("pointer", stores ? fault_edi : fault_esi);
 		answer_number("bytes_right", filled);
 	}
+}
+
+/* What a device gives but once, here the letters of fw_cfg's signature, is not lost where memory refuses it. */
+static void ask_stream(void)
+{
+	paging_map(0, frame(0));
+	paging_map(1, 0);
+	outw(FW_CFG_SELECTOR, FW_CFG_SIGNATURE);
+	answer_fault("rep_ins_of_a_stream", fault_try(rep_ins_stream, (void *)(uintptr_t)(paging_page(1) - 2)));
+	answer_number("elements_left", fault_ecx);
+	answer_hex("next_of_the_stream", inb(FW_CFG_DATA));
 }
 
 /* ---- a device's page through the window ---- */
@@ -346,6 +369,7 @@ void guest_main(uint32_t magic, const struct mb1_info *info)
 	ask_faults();
 	ask_smep_smap();
 	ask_strings();
+	ask_stream();
 	ask_mmio();
 	answer_end();
 }

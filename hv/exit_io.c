@@ -57,6 +57,7 @@ __attribute__((noinline)) static enum exit_action string_io(struct percpu *cpu, 
 	const uint64_t address_mask = address_mask_of_exit();
 	const bool down = (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_DF) != 0;
 	const int64_t step = down ? -(int64_t)io.size_bytes : (int64_t)io.size_bytes;
+	struct guest_memory_place place;
 	uint32_t value = 0;
 
 	exit_note_host(cpu);
@@ -64,13 +65,15 @@ __attribute__((noinline)) static enum exit_action string_io(struct percpu *cpu, 
 		vcpu_skip_instruction(vcpu);
 		return EXIT_RESUME;
 	}
+	/* A fault comes before the port is touched: a device may give each byte once. */
+	if (guest_memory_find(vcpu, linear, io.size_bytes, io.is_in ? GUEST_MEMORY_WRITE : GUEST_MEMORY_READ, &place) ==
+	    GUEST_MEMORY_FAULT)
+		return EXIT_RESUME;
 	if (io.is_in) {
 		value = port_read(vcpu, io.port, io.size_bytes);
-		if (guest_memory_write(vcpu, linear, &value, io.size_bytes) == GUEST_MEMORY_FAULT)
-			return EXIT_RESUME;
+		guest_memory_put(&place, &value);
 	} else {
-		if (guest_memory_read(vcpu, linear, &value, io.size_bytes) == GUEST_MEMORY_FAULT)
-			return EXIT_RESUME;
+		guest_memory_take(&place, &value);
 		port_write(vcpu, io.port, io.size_bytes, value);
 	}
 	step_register(vcpu, io.is_in ? GPR_RDI : GPR_RSI, step, address_mask);

@@ -40,15 +40,15 @@ static void mark_entries(const struct guest_paging *paging, const struct walk *w
 	}
 }
 
-static enum guest_memory_status translate(struct vcpu *vcpu, uint64_t linear, bool write, gpa_t *out)
+static enum guest_memory_status translate(struct vcpu *vcpu, uint64_t linear, unsigned access, gpa_t *out)
 {
 	const struct guest_paging paging = {
 		.cr0 = vmread(VMCS_GUEST_CR0),
 		.cr3 = vmread(VMCS_GUEST_CR3),
 		.cr4 = vmread(VMCS_GUEST_CR4),
 		.efer = vmread(VMCS_GUEST_EFER),
-		.user = vcpu_cpl() == 3,
-		.write = write,
+		.user = !(access & GUEST_MEMORY_SYSTEM) && vcpu_cpl() == 3,
+		.write = (access & GUEST_MEMORY_WRITE) != 0,
 	};
 	struct walk walk = {.vm = vcpu->vm};
 	uint32_t error_code;
@@ -64,39 +64,84 @@ static enum guest_memory_status translate(struct vcpu *vcpu, uint64_t linear, bo
 }
 
 /* Page by page: neighbours in linear memory need not be neighbours in physical memory. */
-static enum guest_memory_status copy(struct vcpu *vcpu, uint64_t linear, uint8_t *data, unsigned bytes, bool write)
+enum guest_memory_status guest_memory_find(struct vcpu *vcpu, uint64_t linear, unsigned bytes, unsigned access,
+					   struct guest_memory_place *place)
 {
+	const uint64_t left_in_page = PAGE_BYTES - linear % PAGE_BYTES;
+	const unsigned first = bytes < left_in_page ? bytes : (unsigned)left_in_page;
 	enum guest_memory_status status = GUEST_MEMORY_OK;
 
-	for (unsigned done = 0; done < bytes;) {
-		const uint64_t left_in_page = PAGE_BYTES - (linear + done) % PAGE_BYTES;
-		const unsigned step = left_in_page < bytes - done ? (unsigned)left_in_page : bytes - done;
+	place->piece[0].bytes = first;
+	place->piece[1].bytes = bytes - first;
+	for (unsigned i = 0; i < 2 && place->piece[i].bytes != 0; i++) {
 		gpa_t at;
-		uint8_t *p;
 
-		if (translate(vcpu, linear + done, write, &at) != GUEST_MEMORY_OK)
+		if (translate(vcpu, linear + i * first, access, &at) != GUEST_MEMORY_OK)
 			return GUEST_MEMORY_FAULT;
-		p = vm_memory(vcpu->vm, at, step);
-		if (p == NULL) {
+		place->piece[i].at = vm_memory(vcpu->vm, at, place->piece[i].bytes);
+		if (place->piece[i].at == NULL)
 			status = GUEST_MEMORY_NO_RAM;
-			if (!write)
-				memset(data + done, 0xff, step);
-		} else if (write) {
-			memcpy(p, data + done, step);
-		} else {
-			memcpy(data + done, p, step);
-		}
-		done += step;
 	}
 	return status;
 }
 
+void guest_memory_take(const struct guest_memory_place *place, void *data)
+{
+	uint8_t *to = data;
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (place->piece[i].bytes == 0)
+			continue;
+		if (place->piece[i].at == NULL)
+			memset(to, 0xff, place->piece[i].bytes);
+		else
+			memcpy(to, place->piece[i].at, place->piece[i].bytes);
+		to += place->piece[i].bytes;
+	}
+}
+
+void guest_memory_put(const struct guest_memory_place *place, const void *data)
+{
+	const uint8_t *from = data;
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (place->piece[i].bytes != 0 && place->piece[i].at != NULL)
+			memcpy(place->piece[i].at, from, place->piece[i].bytes);
+		from += place->piece[i].bytes;
+	}
+}
+
+/* Most often an instruction's bytes, on one page. */
 enum guest_memory_status guest_memory_read(struct vcpu *vcpu, uint64_t linear, void *data, unsigned bytes)
 {
-	return copy(vcpu, linear, data, bytes, false);
+	struct guest_memory_place place;
+	enum guest_memory_status status;
+	const uint8_t *p;
+	gpa_t at;
+
+	if (bytes > PAGE_BYTES - linear % PAGE_BYTES) {
+		status = guest_memory_find(vcpu, linear, bytes, GUEST_MEMORY_READ, &place);
+		if (status != GUEST_MEMORY_FAULT)
+			guest_memory_take(&place, data);
+		return status;
+	}
+	if (translate(vcpu, linear, GUEST_MEMORY_READ, &at) != GUEST_MEMORY_OK)
+		return GUEST_MEMORY_FAULT;
+	p = vm_memory(vcpu->vm, at, bytes);
+	if (p == NULL) {
+		memset(data, 0xff, bytes);
+		return GUEST_MEMORY_NO_RAM;
+	}
+	memcpy(data, p, bytes);
+	return GUEST_MEMORY_OK;
 }
 
 enum guest_memory_status guest_memory_write(struct vcpu *vcpu, uint64_t linear, const void *data, unsigned bytes)
 {
-	return copy(vcpu, linear, (uint8_t *)(uintptr_t)data, bytes, true);
+	struct guest_memory_place place;
+	const enum guest_memory_status status = guest_memory_find(vcpu, linear, bytes, GUEST_MEMORY_WRITE, &place);
+
+	if (status != GUEST_MEMORY_FAULT)
+		guest_memory_put(&place, data);
+	return status;
 }
