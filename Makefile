@@ -71,7 +71,7 @@ GUEST_LIB := $(patsubst %,build/%.o,$(basename $(wildcard guest/lib/*.c guest/li
 GUEST_CFGS := $(patsubst %,build/%,$(wildcard guest/*.cfg))
 
 # Modules without hardware access: linked into the host tests and the fuzz harnesses as they are.
-PURE := $(wildcard hv/policy/*.c) boot/multiboot2.c arch/acpi.c arch/calendar.c arch/ept.c arch/guest_paging.c hv/audit_rules.c
+PURE := $(wildcard hv/policy/*.c) boot/multiboot2.c arch/acpi.c arch/calendar.c arch/ept.c arch/ept_overlay.c arch/guest_paging.c hv/audit_rules.c
 HOST_OBJECTS := $(patsubst %.c,build/host/%.o,$(PURE))
 FUZZ_OBJECTS := $(patsubst %.c,build/fuzz/%.o,$(PURE))
 HOST_TESTS := $(patsubst %.c,build/%,$(wildcard tests/host/test_*.c))

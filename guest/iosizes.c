@@ -8,6 +8,7 @@
 #include "guest/lib/cpu.h"
 #include "guest/lib/fault.h"
 #include "guest/lib/guest.h"
+#include "guest/lib/hypervisor.h"
 
 #define PORT_UNANSWERED 0x1230
 #define UART_SCRATCH    0x3ff
@@ -199,9 +200,66 @@ static void ask_mmio(void)
 	apic_write(0x380, 0);
 }
 
+/* ---- where neither memory nor a register is: reads give ones, and nothing stops the program ---- */
+
+#define NOWHERE 0xfd000000u
+
+/* EAX, ECX, how far EDI and ESI have moved, and CF and ZF. */
+#define NOWHERE_TRY(name, text)                                                                                      \
+	do {                                                                                                         \
+		uint32_t a = 0x00abcdef, c = 3, to = NOWHERE, from = NOWHERE + 0x800, flags;                         \
+		__asm__ volatile("clc\n\t" text "\n\tpushfl; popl %4"                                                \
+				 : "+a"(a), "+c"(c), "+D"(to), "+S"(from), "=r"(flags)                               \
+				 :                                                                                   \
+				 : "edx", "memory");                                                                 \
+		answer_hex(name, (uint64_t)(flags & 0x41) << 56 | (uint64_t)(uint8_t)(to - NOWHERE) << 48 |          \
+					 (uint64_t)(uint8_t)(from - NOWHERE - 0x800) << 40 | (uint64_t)c << 32 | a); \
+	} while (0)
+
 static void read_register(void *argument)
 {
 	(void)*(volatile uint32_t *)argument;
+}
+
+static void call_nowhere(void *argument)
+{
+	((void (*)(void))argument)();
+}
+
+static void ask_nowhere(void)
+{
+	answer_fault("nowhere_read", fault_try(read_register, (void *)0xfed80000u));
+	NOWHERE_TRY("nowhere_mov", "movl (%%edi), %%eax");
+	NOWHERE_TRY("nowhere_lods", "lodsl");
+	NOWHERE_TRY("nowhere_stos", "stosl");
+	NOWHERE_TRY("nowhere_rep_stosb", "rep stosb");
+	NOWHERE_TRY("nowhere_rep_movs", "rep movsl");
+	NOWHERE_TRY("nowhere_rep_movs_over_pages",
+		    "addl $0x7fe, %%edi; addl $0x7fe, %%esi; rep movsl; subl $0x7fe, %%edi; subl $0x7fe, %%esi");
+	NOWHERE_TRY("nowhere_rep_movs_to_memory",
+		    "movl %%esp, %%edi; subl $64, %%edi; rep movsl; movl $0xfd000000, %%edi; movl -64(%%esp), %%eax");
+	NOWHERE_TRY("nowhere_scas", "scasl");
+	NOWHERE_TRY("nowhere_repe_cmps", "repe cmpsl");
+	NOWHERE_TRY("nowhere_inc", "incl (%%edi)");
+	NOWHERE_TRY("nowhere_not", "notl (%%edi)");
+	NOWHERE_TRY("nowhere_neg", "negl (%%edi)");
+	NOWHERE_TRY("nowhere_shl", "shll $1, (%%edi)");
+	NOWHERE_TRY("nowhere_push", "pushl (%%edi); popl %%eax");
+	NOWHERE_TRY("nowhere_pop", "pushl %%eax; popl (%%edi)");
+	NOWHERE_TRY("nowhere_xadd", "xaddl %%eax, (%%edi)");
+	NOWHERE_TRY("nowhere_cmpxchg", "lock cmpxchgl %%ecx, (%%edi)");
+	NOWHERE_TRY("nowhere_bts_by_register", "btsl %%ecx, (%%edi)");
+	NOWHERE_TRY("nowhere_cmov", "cmovel %%ecx, %%eax; cmovnel (%%edi), %%eax");
+	NOWHERE_TRY("nowhere_over_pages", "movl 0xffe(%%edi), %%eax");
+	NOWHERE_TRY("nowhere_stack", "movl %%esp, %%ecx; leal 0x80(%%edi), %%esp; pushl %%eax; popl %%edx; movl %%ecx, "
+				     "%%esp; movl $0, %%ecx");
+	NOWHERE_TRY("nowhere_descriptor_table",
+		    "movl $0, %%ecx; subl $8, %%esp; sgdt (%%esp); lgdt (%%edi); lgdt (%%esp); addl $8, %%esp");
+	/* Ones are no instruction. QEMU itself gives up when code is to be there. */
+	if (hypervisor_is_sluice())
+		answer_fault("nowhere_code", fault_try(call_nowhere, (void *)NOWHERE));
+	else
+		answer_fault("nowhere_code", FAULT_NONE);
 }
 
 void guest_main(uint32_t magic, const struct mb1_info *info)
@@ -216,7 +274,6 @@ void guest_main(uint32_t magic, const struct mb1_info *info)
 	ask_strings();
 	ask_string_data();
 	ask_mmio();
-	/* Where neither has anything: no fault, whatever is read. */
-	answer_fault("mmio_unanswered", fault_try(read_register, (void *)0xfed80000u));
+	ask_nowhere();
 	answer_end();
 }

@@ -67,7 +67,9 @@ static void init_percpu(uint32_t index, uint32_t apic_id_value)
 	const hpa_t stacks = pages_take(ARCH_PERCPU_STACK_BYTES / PAGE_BYTES, 1);
 
 	cpu->vmxon_region = pages_take_one();
-	if (stacks.v == 0 || cpu->vmxon_region.v == 0 || !trace_ring_init(&cpu->trace, options_in_force->trace_rows))
+	cpu->overlay.pages = pages_take(EPT_OVERLAY_PAGES, 1);
+	if (stacks.v == 0 || cpu->vmxon_region.v == 0 || cpu->overlay.pages.v == 0 ||
+	    !trace_ring_init(&cpu->trace, options_in_force->trace_rows))
 		panic("cpu%u: no memory for its stacks and its trace: give the machine more, or trace_rows= less",
 		      index);
 	arch_percpu_init(&cpu->arch, index, apic_id_value, hpa_ptr(stacks));

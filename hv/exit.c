@@ -96,6 +96,8 @@ enum exit_action exit_handle_rarer(struct percpu *cpu, struct vcpu *vcpu)
 		/* vcpu_run() looks whether it was for the slice or for a timer of the guest. */
 		cpu->timer_armed_tsc = 0;
 		return EXIT_RESUME;
+	case EXIT_MONITOR_TRAP: /* hv/vcpu_blank.h */
+		return EXIT_RESUME;
 	case EXIT_PAUSE:
 		sched_yield(cpu);
 		return EXIT_LEAVE;

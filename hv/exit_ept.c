@@ -1,6 +1,6 @@
 /* EPT violations and APIC accesses: an address of the guest where there is no RAM. What answers there (the pages of
  * local APIC and I/O APIC) gets the access; where nothing does, reads give all ones, writes go nowhere, and both are
- * counted. */
+ * counted. What the decoder does not carry out at such an address, the guest does on a blank page (hv/vcpu_blank.h). */
 #include "arch/cpu.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
@@ -11,6 +11,7 @@
 #include "hv/policy/mmio_decode.h"
 #include "hv/policy/text.h"
 #include "hv/vcpu_apic.h"
+#include "hv/vcpu_blank.h"
 #include "hv/vm.h"
 
 static enum exit_action give_up(struct vcpu *vcpu, uint64_t at, const char *why)
@@ -104,8 +105,18 @@ static void carry_out(struct vcpu *vcpu, const struct mmio_access *access, uint6
 	vcpu_skip_bytes(vcpu, access->length);
 }
 
+/* A device has registers and no memory: its pages cannot be blank. */
+static enum exit_action without_decoding(struct percpu *cpu, struct vcpu *vcpu, uint64_t at, const char *what)
+{
+	if (is_apic_page(vcpu, at) || is_ioapic_page(at))
+		return give_up(vcpu, at, what);
+	if (!vcpu_blank_want(cpu, vcpu, at))
+		return give_up(vcpu, at, "no address, or too many for an instruction");
+	return EXIT_RESUME;
+}
+
 /* The instruction at RIP accesses a device at this address. */
-static enum exit_action emulate(struct vcpu *vcpu, uint64_t at)
+static enum exit_action emulate(struct percpu *cpu, struct vcpu *vcpu, uint64_t at)
 {
 	uint8_t bytes[MMIO_INSTRUCTION_BYTES_MAX];
 	struct mmio_access access;
@@ -114,7 +125,7 @@ static enum exit_action emulate(struct vcpu *vcpu, uint64_t at)
 	if (!fetch(vcpu, bytes, &count))
 		return EXIT_RESUME;
 	if (mmio_decode(bytes, count, mode_now(), &access) != MMIO_DECODED)
-		return give_up(vcpu, at, "an instruction that is not emulated");
+		return without_decoding(cpu, vcpu, at, "an instruction that is not emulated on a device");
 	carry_out(vcpu, &access, at);
 	return EXIT_RESUME;
 }
@@ -126,12 +137,12 @@ enum exit_action exit_ept_violation(struct percpu *cpu, struct vcpu *vcpu)
 
 	exit_note_host(cpu);
 	if (qualification & EPT_VIOLATION_FETCH)
-		return give_up(vcpu, at, "instruction fetch outside memory");
+		return without_decoding(cpu, vcpu, at, "instruction fetch from a device");
 	if ((qualification & EPT_VIOLATION_LINEAR) && !(qualification & EPT_VIOLATION_FINAL))
-		return give_up(vcpu, at, "page tables outside memory");
+		return without_decoding(cpu, vcpu, at, "page tables in a device");
 	if (!(qualification & EPT_VIOLATION_LINEAR) || (vcpu->event.info & INTR_INFO_VALID))
-		return give_up(vcpu, at, "event delivery or descriptor access outside memory");
-	return emulate(vcpu, at);
+		return without_decoding(cpu, vcpu, at, "event delivery or descriptor access in a device");
+	return emulate(cpu, vcpu, at);
 }
 
 /* What the CPU does not serve of the page. */
@@ -143,8 +154,8 @@ enum exit_action exit_apic_access(struct percpu *cpu, struct vcpu *vcpu)
 
 	exit_note_host(cpu);
 	if (type == APIC_ACCESS_FETCH)
-		return give_up(vcpu, at, "instruction fetch outside memory");
+		return give_up(vcpu, at, "instruction fetch from a device");
 	if (type != APIC_ACCESS_READ && type != APIC_ACCESS_WRITE)
-		return give_up(vcpu, at, "event delivery or page tables outside memory");
-	return emulate(vcpu, at);
+		return give_up(vcpu, at, "event delivery or page tables in a device");
+	return emulate(cpu, vcpu, at);
 }

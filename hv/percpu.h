@@ -8,6 +8,7 @@
 
 #include "arch/address.h"
 #include "arch/defs/vmx.h"
+#include "arch/ept_overlay.h"
 #include "arch/percpu.h"
 #include "hv/handshake.h"
 #include "hv/policy/promise.h"
@@ -68,6 +69,7 @@ struct percpu {
 	struct vmx_config vmx_config;
 	const char *vmx_missing; /* why VMX is not used here; NULL: it is */
 	hpa_t vmxon_region;
+	struct ept_overlay overlay; /* hv/vcpu_blank.h */
 	struct trace_ring trace;
 };
 

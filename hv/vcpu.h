@@ -16,6 +16,7 @@
 #include "hv/policy/apicv.h"
 #include "hv/policy/cpuid_cache.h"
 #include "hv/policy/lapic.h"
+#include "hv/vcpu_blank.h"
 
 #define VCPU_NOWHERE     UINT32_MAX
 #define VCPU_TIMER_NEVER UINT64_MAX
@@ -103,6 +104,7 @@ struct vcpu {
 	uint64_t spec_ctrl, tsx_ctrl, pat, xcr0;
 	struct cpuid_cache cpuid; /* vcpu_cpuid_changed() says after which changes */
 	struct vcpu_apicv apicv;
+	struct vcpu_blank blank;
 	uint16_t silent_port;         /* one that nothing answers: the last such (0 is one, too) */
 	_Atomic uint8_t event_vector; /* of caps_event; 0: none; read by the console */
 

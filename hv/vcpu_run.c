@@ -13,6 +13,7 @@
 #include "hv/provoke.h"
 #include "hv/regime.h"
 #include "hv/vcpu_apic.h"
+#include "hv/vcpu_blank.h"
 #include "hv/vm.h"
 
 /* NMIs that were handled since the last look are reasons to flush. */
@@ -76,8 +77,8 @@ static void make_plan(struct percpu *cpu, struct vcpu *vcpu)
 	standing->kind = standing->plan.l1d | (standing->plan.steps & PLAN_VERW ? ENTRY_VERW : 0);
 	standing->provoked = PROVOKE_NONE;
 	/* Whose entry it was is noted once, also where no IBPB is due now: the knob may change. */
-	standing->again =
-		entry_plan_stands(&standing->plan) && !in.other_vm && cpu->abandoned == 0 && vcpu->event.info == 0;
+	standing->again = entry_plan_stands(&standing->plan) && !in.other_vm && cpu->abandoned == 0 &&
+			  vcpu->event.info == 0 && vcpu->blank.count == 0;
 	standing->toggles = standing->again && (standing->plan.steps & PLAN_MCU_RESTORE);
 	if (standing->toggles) {
 		standing->stands_gen = 0;
@@ -183,6 +184,8 @@ __attribute__((noinline)) static bool prepare(struct percpu *cpu, struct vcpu *v
 		return false;
 	/* After it: timers have fired, and others who move one from here on send an NMI. */
 	look_at_timers(cpu, vcpu, rdtsc());
+	if (vcpu->blank.count != 0)
+		vcpu_blank_begin(cpu, vcpu);
 
 	/* A state row may be written first: only while this pCPU is inside, or the audit would not wait for it. */
 	uint64_t gen;
@@ -244,6 +247,8 @@ static void account_register_writes(struct percpu *cpu, struct vcpu *vcpu)
 __attribute__((noinline, cold)) static void account_once(struct percpu *cpu, struct vcpu *vcpu)
 {
 	account_register_writes(cpu, vcpu);
+	if (vcpu->blank.count != 0)
+		vcpu_blank_end(cpu, vcpu, vcpu->exit_reason != EXIT_EPT_VIOLATION);
 	if (cpu->standing.toggles)
 		return;
 	cpu->abandoned = 0;
@@ -299,6 +304,8 @@ __attribute__((noinline, cold)) static enum exit_action not_entered(struct percp
 
 	percpu_plan_anew(cpu);
 	account_register_writes(cpu, vcpu);
+	if (vcpu->blank.count != 0)
+		vcpu_blank_end(cpu, vcpu, false);
 	if (status == VMX_ENTER_NMI) {
 		cpu->run_guest_ticks += cpu->trace.next->tsc;
 		if (provoked != PROVOKE_NONE) {

@@ -44,6 +44,7 @@ enum exit_reason {
 #define CPU_NMI_WINDOW_EXITING       (1u << 22)
 #define CPU_MOV_DR_EXITING           (1u << 23)
 #define CPU_UNCONDITIONAL_IO_EXITING (1u << 24)
+#define CPU_MONITOR_TRAP             (1u << 27)
 #define CPU_USE_MSR_BITMAPS          (1u << 28)
 #define CPU_MONITOR_EXITING          (1u << 29)
 #define CPU_PAUSE_EXITING            (1u << 30)

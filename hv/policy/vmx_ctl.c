@@ -147,6 +147,7 @@ const char *vmx_ctl_make(struct vmx_config *out, const struct vmx_raw *raw, enum
 	config.rdtscp = (secondary_optional & CPU2_ENABLE_RDTSCP) != 0;
 	config.invpcid = (secondary_optional & CPU2_ENABLE_INVPCID) != 0;
 	config.pause_loop = (secondary_optional & CPU2_PAUSE_LOOP_EXITING) != 0;
+	config.monitor_trap = (may_be_one(raw->processor) & CPU_MONITOR_TRAP) != 0;
 	config.xsaves = (secondary_optional & CPU2_ENABLE_XSAVES) != 0;
 	*out = config;
 	return NULL;
@@ -159,5 +160,6 @@ bool vmx_ctl_equal(const struct vmx_config *a, const struct vmx_config *b)
 	       a->cr0_fixed0 == b->cr0_fixed0 && a->cr0_fixed1 == b->cr0_fixed1 && a->cr4_fixed0 == b->cr4_fixed0 &&
 	       a->cr4_fixed1 == b->cr4_fixed1 && a->timer_shift == b->timer_shift && a->ept_2m == b->ept_2m &&
 	       a->ept_1g == b->ept_1g && a->rdtscp == b->rdtscp && a->invpcid == b->invpcid &&
-	       a->pause_loop == b->pause_loop && a->xsaves == b->xsaves && a->apicv == b->apicv;
+	       a->pause_loop == b->pause_loop && a->xsaves == b->xsaves && a->monitor_trap == b->monitor_trap &&
+	       a->apicv == b->apicv;
 }

@@ -23,8 +23,9 @@ struct vmx_config {
 	unsigned timer_shift; /* the preemption timer counts TSC >> timer_shift */
 	bool ept_2m, ept_1g;
 	bool rdtscp, invpcid, xsaves; /* offered to guests */
-	bool pause_loop;              /* exits where a guest spins with PAUSE */
-	enum apicv_level apicv;       /* the controls of its modes: apicv_controls() */
+	bool monitor_trap;
+	bool pause_loop;        /* exits where a guest spins with PAUSE */
+	enum apicv_level apicv; /* the controls of its modes: apicv_controls() */
 };
 
 /* Decides all controls; of interrupt virtualisation no more than apicv_limit. NULL, or what is missing and why it is
