@@ -14,7 +14,6 @@
 #define PAGE_BYTES     0x1000u
 #define DEFAULT_MEMORY 16 /* MiB */
 #define MODULE_TEXT    "sluice ramdisk"
-#define RFLAGS_VM      (1u << 17)
 
 /* A word in the image, with a value that is nowhere else. */
 static volatile uint32_t landmark = 0x5107ce01;

@@ -101,6 +101,8 @@ enum exit_action exit_handle_rarer(struct percpu *cpu, struct vcpu *vcpu)
 	case EXIT_PAUSE:
 		sched_yield(cpu);
 		return EXIT_LEAVE;
+	case EXIT_TASK_SWITCH:
+		return exit_task_switch(cpu, vcpu);
 	case EXIT_CR_ACCESS:
 		return exit_cr_access(cpu, vcpu);
 	case EXIT_XSETBV:

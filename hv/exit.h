@@ -31,6 +31,7 @@ enum exit_action exit_cpuid(struct vcpu *vcpu);
 enum exit_action exit_rdmsr(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_wrmsr(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_cr_access(struct percpu *cpu, struct vcpu *vcpu);
+enum exit_action exit_task_switch(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_xsetbv(struct vcpu *vcpu);
 enum exit_action exit_io(struct percpu *cpu, struct vcpu *vcpu);
 enum exit_action exit_vmcall(struct percpu *cpu, struct vcpu *vcpu);

@@ -1,10 +1,7 @@
 /* Writes of CR0 and CR4 that touch what the host holds, CR8, and XSETBV. */
 #include "arch/cpu.h"
-#include "arch/defs/cpuid.h"
 #include "arch/defs/cr.h"
 #include "arch/defs/msr.h"
-#include "arch/defs/pte.h"
-#include "arch/memory.h"
 #include "arch/vmx.h"
 #include "hv/exit.h"
 #include "hv/policy/cr_policy.h"
@@ -13,41 +10,7 @@
 #include "hv/vcpu_cr.h"
 #include "hv/vm.h"
 
-#define CR8_MAX        15
-#define PDPTE_COUNT    4
-#define PAE_CR3_MASK   0xffffffe0u
-/* Bits of a PAE page-directory-pointer-table entry that must be 0 (SDM vol. 3A, "PAE Paging"). */
-#define PDPTE_RESERVED 0x1e6ull
-
-/* The bits that a physical address has here. */
-static uint64_t physical_mask(void)
-{
-	return (1ull << (cpuid(CPUID_EXT_ADDRESS_SIZES, 0).eax & 0xff)) - 1;
-}
-
-/* PAE paging keeps its four top entries in registers, which a MOV to CR0 or CR4 loads. False: one of them is invalid.
- */
-static bool load_pdptes(const struct percpu *cpu, const struct vcpu *vcpu)
-{
-	static const enum vmcs_field fields[PDPTE_COUNT] = {VMCS_GUEST_PDPTE0, VMCS_GUEST_PDPTE1, VMCS_GUEST_PDPTE2,
-							    VMCS_GUEST_PDPTE3};
-	uint64_t kept[PDPTE_COUNT];
-	const uint64_t *entries;
-
-	if (!(vcpu_cr0_read(cpu) & CR0_PG) || !(vcpu_cr4_read(cpu, vcpu->vm) & CR4_PAE) ||
-	    (vmread(VMCS_GUEST_EFER) & EFER_LMA))
-		return true;
-	entries = vm_memory(vcpu->vm, gpa(vmread(VMCS_GUEST_CR3) & PAE_CR3_MASK), PDPTE_COUNT * sizeof(*entries));
-	if (entries == NULL)
-		return false;
-	memcpy(kept, entries, sizeof(kept)); /* other vCPUs may write there */
-	for (unsigned i = 0; i < PDPTE_COUNT; i++)
-		if ((kept[i] & PTE_PRESENT) && (kept[i] & (PDPTE_RESERVED | ~physical_mask())))
-			return false;
-	for (unsigned i = 0; i < PDPTE_COUNT; i++)
-		vmwrite(fields[i], kept[i]);
-	return true;
-}
+#define CR8_MAX 15
 
 static bool guest_writes_cr0(struct percpu *cpu, struct vcpu *vcpu, uint64_t value)
 {
@@ -63,7 +26,7 @@ static bool guest_writes_cr0(struct percpu *cpu, struct vcpu *vcpu, uint64_t val
 	vcpu_cr0_write(cpu, cr_policy_cr0_kept(value));
 	vmwrite(VMCS_GUEST_EFER, new_efer);
 	exit_note_host(cpu);
-	if (!load_pdptes(cpu, vcpu)) {
+	if (!vcpu_cr_load_pdptes(cpu, vcpu)) {
 		vcpu_cr0_write(cpu, old);
 		vmwrite(VMCS_GUEST_EFER, efer);
 		return false;
@@ -83,7 +46,7 @@ static bool guest_writes_cr4(struct percpu *cpu, struct vcpu *vcpu, uint64_t val
 		return false;
 	vcpu_cr4_write(cpu, value);
 	exit_note_host(cpu);
-	if (!load_pdptes(cpu, vcpu)) {
+	if (!vcpu_cr_load_pdptes(cpu, vcpu)) {
 		vcpu_cr4_write(cpu, old);
 		return false;
 	}

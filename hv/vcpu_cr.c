@@ -1,7 +1,17 @@
 #include "hv/vcpu_cr.h"
 
+#include "arch/cpu.h"
+#include "arch/defs/cpuid.h"
 #include "arch/defs/cr.h"
+#include "arch/defs/msr.h"
+#include "arch/defs/pte.h"
+#include "arch/memory.h"
 #include "arch/vmx.h"
+
+#define PDPTE_COUNT    4
+#define PAE_CR3_MASK   0xffffffe0u
+/* Bits of a PAE page-directory-pointer-table entry that must be 0 (SDM vol. 3A, "PAE Paging"). */
+#define PDPTE_RESERVED 0x1e6ull
 
 /* Caching stays on whatever the guest says; PE and PG are the guest's own under unrestricted guest. */
 uint64_t vcpu_cr0_mask(const struct percpu *cpu)
@@ -46,4 +56,32 @@ void vcpu_cr4_write(const struct percpu *cpu, uint64_t value)
 {
 	vmwrite(VMCS_CR4_READ_SHADOW, value);
 	vmwrite(VMCS_GUEST_CR4, value | cr4_held(cpu));
+}
+
+/* The bits that a physical address has here. */
+static uint64_t physical_mask(void)
+{
+	return (1ull << (cpuid(CPUID_EXT_ADDRESS_SIZES, 0).eax & 0xff)) - 1;
+}
+
+bool vcpu_cr_load_pdptes(const struct percpu *cpu, const struct vcpu *vcpu)
+{
+	static const enum vmcs_field fields[PDPTE_COUNT] = {VMCS_GUEST_PDPTE0, VMCS_GUEST_PDPTE1, VMCS_GUEST_PDPTE2,
+							    VMCS_GUEST_PDPTE3};
+	uint64_t kept[PDPTE_COUNT];
+	const uint64_t *entries;
+
+	if (!(vcpu_cr0_read(cpu) & CR0_PG) || !(vcpu_cr4_read(cpu, vcpu->vm) & CR4_PAE) ||
+	    (vmread(VMCS_GUEST_EFER) & EFER_LMA))
+		return true;
+	entries = vm_memory(vcpu->vm, gpa(vmread(VMCS_GUEST_CR3) & PAE_CR3_MASK), PDPTE_COUNT * sizeof(*entries));
+	if (entries == NULL)
+		return false;
+	memcpy(kept, entries, sizeof(kept)); /* other vCPUs may write there */
+	for (unsigned i = 0; i < PDPTE_COUNT; i++)
+		if ((kept[i] & PTE_PRESENT) && (kept[i] & (PDPTE_RESERVED | ~physical_mask())))
+			return false;
+	for (unsigned i = 0; i < PDPTE_COUNT; i++)
+		vmwrite(fields[i], kept[i]);
+	return true;
 }

@@ -20,4 +20,8 @@ uint64_t vcpu_cr4_read(const struct percpu *cpu, const struct vm *vm);
 void vcpu_cr0_write(const struct percpu *cpu, uint64_t value);
 void vcpu_cr4_write(const struct percpu *cpu, uint64_t value);
 
+/* PAE paging keeps its four top entries in registers, which a MOV to CR0 or CR4 and a switch of tasks load. False: one
+ * of them is invalid. Nothing to do without PAE paging. */
+bool vcpu_cr_load_pdptes(const struct percpu *cpu, const struct vcpu *vcpu);
+
 #endif

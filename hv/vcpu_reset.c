@@ -12,6 +12,7 @@
 #include "hv/vcpu_apicv.h"
 #include "hv/vcpu_cpuid.h"
 #include "hv/vcpu_cr.h"
+#include "hv/vcpu_segment.h"
 #include "hv/vm.h"
 
 /* PAUSEs no further apart than the gap are one loop; a loop longer than the window exits. A lock that is held by a vCPU
@@ -23,24 +24,6 @@
 #define LIMIT_64K 0xffffu
 #define PAT_RESET 0x0007040600070406ull /* SDM vol. 3A, "Page Attribute Table (PAT)" */
 #define NO_LINK   UINT64_MAX
-
-struct segment {
-	enum vmcs_field selector, base, limit, access_rights;
-};
-
-#define SEGMENT(NAME)                                                                              \
-	{                                                                                          \
-		VMCS_GUEST_##NAME##_SELECTOR, VMCS_GUEST_##NAME##_BASE, VMCS_GUEST_##NAME##_LIMIT, \
-			VMCS_GUEST_##NAME##_ACCESS_RIGHTS                                          \
-	}
-
-static void set_segment(struct segment s, uint16_t selector, uint32_t limit, uint32_t access_rights)
-{
-	vmwrite(s.selector, selector);
-	vmwrite(s.base, 0);
-	vmwrite(s.limit, limit);
-	vmwrite(s.access_rights, access_rights);
-}
 
 static void write_controls(const struct percpu *cpu, struct vcpu *vcpu)
 {
@@ -100,8 +83,8 @@ static void write_host_state(void)
 /* What is the same after INIT and for a kernel. */
 static void write_common_state(const struct percpu *cpu)
 {
-	set_segment((struct segment)SEGMENT(LDTR), 0, LIMIT_64K, AR_LDT);
-	set_segment((struct segment)SEGMENT(TR), 0, LIMIT_64K, AR_TSS32_BUSY);
+	vcpu_segment_set(SEGMENT_LDTR, 0, 0, LIMIT_64K, AR_LDT);
+	vcpu_segment_set(SEGMENT_TR, 0, 0, LIMIT_64K, AR_TSS32_BUSY);
 	vmwrite(VMCS_GUEST_GDTR_BASE, 0);
 	vmwrite(VMCS_GUEST_GDTR_LIMIT, LIMIT_64K);
 	vmwrite(VMCS_GUEST_IDTR_BASE, 0);
@@ -124,16 +107,16 @@ static void write_common_state(const struct percpu *cpu)
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 }
 
-static const struct segment data_segments[] = {SEGMENT(SS), SEGMENT(DS), SEGMENT(ES), SEGMENT(FS), SEGMENT(GS)};
+static const enum vcpu_segment data_segments[] = {SEGMENT_SS, SEGMENT_DS, SEGMENT_ES, SEGMENT_FS, SEGMENT_GS};
 
 #define DATA_SEGMENTS (sizeof(data_segments) / sizeof(data_segments[0]))
 
 static void write_kernel_state(const struct percpu *cpu, const struct vcpu_entry *entry)
 {
 	write_common_state(cpu);
-	set_segment((struct segment)SEGMENT(CS), entry->cs, LIMIT_4G, entry->is_64bit ? AR_CODE64 : AR_CODE32);
+	vcpu_segment_set(SEGMENT_CS, entry->cs, 0, LIMIT_4G, entry->is_64bit ? AR_CODE64 : AR_CODE32);
 	for (unsigned i = 0; i < DATA_SEGMENTS; i++)
-		set_segment(data_segments[i], entry->ds, LIMIT_4G, AR_DATA32);
+		vcpu_segment_set(data_segments[i], entry->ds, 0, LIMIT_4G, AR_DATA32);
 	vmwrite(VMCS_GUEST_GDTR_BASE, entry->gdt_gpa);
 	vmwrite(VMCS_GUEST_GDTR_LIMIT, entry->gdt_limit);
 	vcpu_cr0_write(cpu, CR0_PE | CR0_ET | (entry->is_64bit ? CR0_PG : 0));
@@ -149,9 +132,9 @@ static void write_kernel_state(const struct percpu *cpu, const struct vcpu_entry
 static void write_init_state(const struct percpu *cpu)
 {
 	write_common_state(cpu);
-	set_segment((struct segment)SEGMENT(CS), 0, LIMIT_64K, AR_CODE16);
+	vcpu_segment_set(SEGMENT_CS, 0, 0, LIMIT_64K, AR_CODE16);
 	for (unsigned i = 0; i < DATA_SEGMENTS; i++)
-		set_segment(data_segments[i], 0, LIMIT_64K, AR_DATA16);
+		vcpu_segment_set(data_segments[i], 0, 0, LIMIT_64K, AR_DATA16);
 	vcpu_cr0_write(cpu, CR0_CD | CR0_NW | CR0_ET);
 	vmwrite(VMCS_GUEST_RIP, 0);
 }

@@ -54,6 +54,10 @@
 #define RFLAGS_TF     (1u << 8)
 #define RFLAGS_IF     (1u << 9)
 #define RFLAGS_DF     (1u << 10)
+#define RFLAGS_NT     (1u << 14)
+#define RFLAGS_RF     (1u << 16)
+#define RFLAGS_VM     (1u << 17)
+#define RFLAGS_ALL    0x3f7fd7u /* the others are reserved */
 
 #define DR6_INIT 0xffff0ff0u
 #define DR6_BS   (1u << 14)

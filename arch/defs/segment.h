@@ -4,10 +4,12 @@
 #define ARCH_DEFS_SEGMENT_H
 
 #define DESCRIPTOR_TYPE_SHIFT 40
+#define DESCRIPTOR_DPL_SHIFT  45
 #define DESCRIPTOR_PRESENT    (1ull << 47)
 
 #define DESCRIPTOR_ACCESSED    (1ull << 40)
 #define DESCRIPTOR_WRITABLE    (1ull << 41) /* of data; of code: readable */
+#define DESCRIPTOR_CONFORMING  (1ull << 42) /* of code */
 #define DESCRIPTOR_EXECUTABLE  (1ull << 43)
 #define DESCRIPTOR_CODE_DATA   (1ull << 44) /* not a system segment */
 #define DESCRIPTOR_LONG        (1ull << 53)

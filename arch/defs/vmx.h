@@ -129,6 +129,7 @@ enum invvpid_type { INVVPID_SINGLE = 1 };
 #define AR_DATA16     0x0093u
 #define AR_LDT        0x0082u
 #define AR_TSS32_BUSY 0x008bu
+#define AR_V86        0x00f3u /* all that virtual-8086 mode has */
 #define AR_CS_L       (1u << 13)
 #define AR_CS_D       (1u << 14)
 #define AR_DPL_SHIFT  5
