@@ -1,5 +1,5 @@
-/* A guest's ACPI tables. The block: RSDP, FACS (which must be aligned), XSDT, FADT, DSDT, and
- * the MADT, which grows with the vCPUs. */
+/* A guest's ACPI tables. The block: RSDP, FACS (which must be aligned), XSDT, and RSDT for programs that know ACPI 1.0
+ * only, FADT, DSDT, and the MADT, which grows with the vCPUs. */
 #include "hv/policy/acpi_build.h"
 
 #include "arch/defs/acpi.h"
@@ -37,13 +37,15 @@ static const uint8_t DSDT_AML[] = {
 };
 _Static_assert(ACPI_S5_SLP_TYP == AML_ZERO_OP, "the package is written in ZeroOps");
 
-#define TABLES_IN_XSDT 2
+#define TABLES_LISTED 2
 struct block {
 	struct acpi_rsdp_layout rsdp;
 	uint8_t pad[ACPI_FACS_ALIGN - sizeof(struct acpi_rsdp_layout)];
 	struct acpi_facs_layout facs;
 	struct acpi_header_layout xsdt;
-	uint64_t xsdt_entries[TABLES_IN_XSDT];
+	uint64_t xsdt_entries[TABLES_LISTED];
+	struct acpi_header_layout rsdt;
+	uint32_t rsdt_entries[TABLES_LISTED];
 	struct acpi_fadt_layout fadt;
 	struct acpi_header_layout dsdt;
 	uint8_t aml[sizeof(DSDT_AML)];
@@ -96,6 +98,7 @@ static void rsdp_make(struct block *block, uint64_t gpa)
 
 	*rsdp = (struct acpi_rsdp_layout){
 		.revision = 2,
+		.rsdt_address = (uint32_t)(gpa + offsetof(struct block, rsdt)),
 		.length = sizeof(*rsdp),
 		.xsdt_address = gpa + offsetof(struct block, xsdt),
 	};
@@ -105,12 +108,19 @@ static void rsdp_make(struct block *block, uint64_t gpa)
 	rsdp->extended_checksum = missing_to_zero(rsdp, sizeof(*rsdp));
 }
 
-static void xsdt_make(struct block *block, uint64_t gpa)
+/* Both list the same. */
+static void lists_make(struct block *block, uint64_t gpa)
 {
+	const uint64_t tables[TABLES_LISTED] = {gpa + offsetof(struct block, fadt), gpa + offsetof(struct block, madt)};
+
 	block->xsdt = header("XSDT", 1, sizeof(block->xsdt) + sizeof(block->xsdt_entries));
-	block->xsdt_entries[0] = gpa + offsetof(struct block, fadt);
-	block->xsdt_entries[1] = gpa + offsetof(struct block, madt);
+	block->rsdt = header("RSDT", 1, sizeof(block->rsdt) + sizeof(block->rsdt_entries));
+	for (unsigned i = 0; i < TABLES_LISTED; i++) {
+		block->xsdt_entries[i] = tables[i];
+		block->rsdt_entries[i] = (uint32_t)tables[i];
+	}
 	seal(&block->xsdt);
+	seal(&block->rsdt);
 }
 
 static void fadt_make(struct block *block, uint64_t gpa)
@@ -189,7 +199,7 @@ void acpi_build_write(uint8_t *block, uint64_t gpa, uint32_t vcpu_count)
 		vcpu_count = ACPI_BUILD_CPUS_MAX;
 	__builtin_memset(block, 0, ACPI_BUILD_BYTES);
 	rsdp_make(made, gpa);
-	xsdt_make(made, gpa);
+	lists_make(made, gpa);
 	fadt_make(made, gpa);
 	dsdt_make(made);
 	facs_make(made);

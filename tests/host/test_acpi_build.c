@@ -52,6 +52,8 @@ static uint64_t table(const char *signature)
 
 	if (strcmp(signature, "XSDT") == 0)
 		return xsdt;
+	if (strcmp(signature, "RSDT") == 0)
+		return number(ACPI_BUILD_GPA + ACPI_RSDP_RSDT, 4);
 	if (strcmp(signature, "FACS") == 0 || strcmp(signature, "DSDT") == 0) {
 		fadt = table("FACP");
 		return number(fadt + (signature[0] == 'F' ? 36 : ACPI_FADT_DSDT), 4);
@@ -72,7 +74,7 @@ static uint8_t sum(const uint8_t *bytes, size_t length)
 	return total;
 }
 
-static const char *const TABLES[] = {"XSDT", "FACP", "DSDT", "APIC", "FACS"};
+static const char *const TABLES[] = {"XSDT", "RSDT", "FACP", "DSDT", "APIC", "FACS"};
 
 static void test_well_formed(void **state)
 {
@@ -95,6 +97,21 @@ static void test_well_formed(void **state)
 				assert_int_equal(sum(read_block(at, length), length), 0);
 		}
 	}
+}
+
+/* A program that knows ACPI 1.0 only finds what others find. */
+static void test_lists(void **state)
+{
+	const uint64_t first = 36;
+	uint64_t count;
+
+	(void)state;
+	build(1);
+	count = (number(table("XSDT") + 4, 4) - first) / 8;
+	assert_true(count >= 2);
+	assert_int_equal((number(table("RSDT") + 4, 4) - first) / 4, count);
+	for (uint64_t i = 0; i < count; i++)
+		assert_true(number(table("RSDT") + first + i * 4, 4) == number(table("XSDT") + first + i * 8, 8));
 }
 
 static void test_processors(void **state)
@@ -203,9 +220,8 @@ static void test_iasl(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_well_formed), cmocka_unit_test(test_processors),
-		cmocka_unit_test(test_interrupts),  cmocka_unit_test(test_power),
-		cmocka_unit_test(test_iasl),
+		cmocka_unit_test(test_well_formed), cmocka_unit_test(test_lists), cmocka_unit_test(test_processors),
+		cmocka_unit_test(test_interrupts),  cmocka_unit_test(test_power), cmocka_unit_test(test_iasl),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
