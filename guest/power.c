@@ -33,6 +33,9 @@ void guest_main(uint32_t magic, const struct mb1_info *info)
 		outb(RESET_CONTROL_PORT, RESET_CONTROL_SYSTEM);
 		outb(RESET_CONTROL_PORT, RESET_CONTROL_SYSTEM | RESET_CONTROL_CPU);
 	} else if (mb1_has_word(info, "keyboard")) {
+		/* As programs do it. */
+		while (inb(I8042_COMMAND_PORT) & I8042_STATUS_BUSY)
+			cpu_pause();
 		outb(I8042_COMMAND_PORT, I8042_PULSE_RESET);
 	} else {
 		outw(PM1A_CNT, ACPI_PM1_SLP_EN);

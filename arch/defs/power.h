@@ -17,4 +17,10 @@
 #define I8042_COMMAND_PORT 0x64
 #define I8042_PULSE_RESET  0xfe
 
+/* Read at the same port: there is something to read at port 0x60; the controller has not taken the last byte yet. */
+#define I8042_STATUS_OUTPUT   (1u << 0)
+#define I8042_STATUS_BUSY     (1u << 1)
+#define I8042_STATUS_SYSTEM   (1u << 2) /* its self-test has passed */
+#define I8042_STATUS_UNLOCKED (1u << 4)
+
 #endif

@@ -199,8 +199,9 @@ uint32_t pc_ports_read(struct pc *pc, enum pc_device device, uint16_t port, unsi
 		return acpi_read(pc, port, size_bytes, now_tsc);
 	case PC_PCI:
 		return is_pci_address(port, size_bytes) ? pc->pci_address : all_ones(size_bytes);
+	case PC_KEYBOARD: /* whoever wants the reset line waits for this first */
+		return (all_ones(size_bytes) & ~(uint32_t)UINT8_MAX) | I8042_STATUS_SYSTEM | I8042_STATUS_UNLOCKED;
 	case PC_NOTHING:
-	case PC_KEYBOARD:
 	case PC_DEBUG_EXIT:
 	case PC_SHUTDOWN:
 		break;

@@ -15,7 +15,7 @@ enum pc_device {
 	PC_NOTHING, /* nothing answers: reads give all ones, writes go nowhere */
 	PC_PIC,
 	PC_PIT,
-	PC_KEYBOARD, /* only the reset line that hangs on its controller */
+	PC_KEYBOARD, /* only the reset line that hangs on its controller, and that the controller is not busy */
 	PC_RTC,
 	PC_DEBUG_EXIT,
 	PC_UART,
@@ -49,7 +49,7 @@ struct pc_effect pc_ports_write(struct pc *pc, enum pc_device device, uint16_t p
 
 static inline bool pc_ports_answers_reads(enum pc_device device)
 {
-	return device != PC_NOTHING && device != PC_KEYBOARD && device != PC_DEBUG_EXIT && device != PC_SHUTDOWN;
+	return device != PC_NOTHING && device != PC_DEBUG_EXIT && device != PC_SHUTDOWN;
 }
 
 /* The access may have changed what interrupts there are, or when the next ones come. */

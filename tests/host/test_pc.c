@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "arch/defs/power.h"
 #include "hv/policy/pc.h"
 #include "hv/policy/pc_ports.h"
 
@@ -165,6 +166,8 @@ static void ends(void **state)
 	assert_int_equal(out(0xcf9, 2, 6).end, PC_GOES_ON);
 	assert_int_equal(out(0xcf9, 1, 2).end, PC_GOES_ON);
 	assert_int_equal(out(0xcf9, 1, 6).end, PC_RESET);
+	assert_int_equal(in(0x64, 1) & (I8042_STATUS_BUSY | I8042_STATUS_OUTPUT), 0);
+	assert_int_equal(in(0x64, 2) & 0xff00, 0xff00);
 	assert_int_equal(out(0x64, 1, 0xd1).end, PC_GOES_ON);
 	assert_int_equal(out(0x64, 1, 0xfe).end, PC_RESET);
 	start();
