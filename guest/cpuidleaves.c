@@ -178,7 +178,7 @@ static void ask_xsave(void)
 {
 	const struct cpuid_regs r = cpuid(CPUID_XSAVE, 0);
 	const uint32_t usable = fpu_xcr0();
-	bool steps = true, absent = true;
+	bool steps = true, absent = true, placed = true;
 
 	answer_yes("xsave_has_x87_and_sse", (r.eax & 3) == 3);
 	answer_yes("xsave_avx_as_leaf_1_says", !(r.eax & XCR0_AVX) == !(cpuid(CPUID_FEATURES, 0).ecx & CPUID1_ECX_AVX));
@@ -197,6 +197,9 @@ static void ask_xsave(void)
 	for (unsigned i = 2; i < XSAVE_COMPONENTS; i++)
 		if (!(r.eax >> i & 1) && !(cpuid(CPUID_XSAVE, 1).ecx >> i & 1))
 			absent &= cpuid(CPUID_XSAVE, i).eax == 0;
+		else if (r.eax >> i & 1)
+			placed &= cpuid(CPUID_XSAVE, i).eax != 0 && cpuid(CPUID_XSAVE, i).ebx >= XSAVE_LEGACY_BYTES;
+	answer_yes("components_have_a_place", placed);
 	answer_yes("absent_components_have_no_size", absent);
 }
 

@@ -15,11 +15,10 @@ void vcpu_cpuid_init(const struct vmx_config *config)
 {
 	max_basic = cpuid(CPUID_VENDOR, 0).eax;
 	max_extended = cpuid(CPUID_EXT_MAX, 0).eax;
-	xcr0_allowed = fpu_components();
 	invpcid = config->invpcid;
 	rdtscp = config->rdtscp;
 	xsaves = config->xsaves && (cpuid(CPUID_XSAVE, 1).eax & CPUID_XSAVE1_EAX_XSAVES);
-	for (unsigned i = 2; i < CPUID_XSAVE_COMPONENTS && xcr0_allowed != 0; i++) {
+	for (unsigned i = 2; i < CPUID_XSAVE_COMPONENTS && fpu_components() != 0; i++) {
 		const struct cpuid_regs words = cpuid(CPUID_XSAVE, i);
 
 		components[i] = (struct cpuid_xsave_component){
@@ -28,6 +27,7 @@ void vcpu_cpuid_init(const struct vmx_config *config)
 			.align64 = (words.ecx & 2) != 0,
 		};
 	}
+	xcr0_allowed = cpuid_policy_xcr0_placed(fpu_components(), components);
 }
 
 uint64_t vcpu_cpuid_xcr0_allowed(void)

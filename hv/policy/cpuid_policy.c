@@ -282,6 +282,18 @@ static struct cpuid_words topology(uint32_t subleaf, const struct cpuid_view *vi
 #define XSAVE_LEGACY_AND_HEADER_BYTES 576u
 #define XSAVE_EXTENDED_FIRST          2u
 
+uint64_t cpuid_policy_xcr0_placed(uint64_t xcr0, const struct cpuid_xsave_component *components)
+{
+	for (unsigned i = XSAVE_EXTENDED_FIRST; i < CPUID_XSAVE_COMPONENTS; i++)
+		if (components[i].bytes == 0 || components[i].offset < XSAVE_LEGACY_AND_HEADER_BYTES)
+			xcr0 &= ~(1ull << i);
+	/* Those of AVX-512 can only be enabled together, and with AVX (SDM vol. 1, "Enabling the XSAVE Feature Set").
+	 */
+	if (!(xcr0 & XCR0_AVX) || (xcr0 & XCR0_AVX512) != XCR0_AVX512)
+		xcr0 &= ~(uint64_t)XCR0_AVX512;
+	return xcr0;
+}
+
 uint32_t cpuid_policy_xsave_bytes(uint64_t xcr0, const struct cpuid_xsave_component *components)
 {
 	uint32_t bytes = XSAVE_LEGACY_AND_HEADER_BYTES;

@@ -61,6 +61,10 @@ struct cpuid_cr4_bit cpuid_policy_cr4_bit(uint32_t leaf, uint32_t subleaf);
 /* Family, model and stepping as leaf 1 shows them in EAX, and as INIT leaves them in EDX. */
 uint32_t cpuid_policy_version(const struct vcpu_model *model);
 
+/* The components in xcr0 that have a place in the XSAVE area: a guest believes CPUID, so what the CPU saves without
+ * saying where would go into memory that is used for something else. (Bochs 2.7 says of PKRU that it has 0 bytes.) */
+uint64_t cpuid_policy_xcr0_placed(uint64_t xcr0, const struct cpuid_xsave_component *components);
+
 /* Bytes of an XSAVE area in the standard format for the components in xcr0. */
 uint32_t cpuid_policy_xsave_bytes(uint64_t xcr0, const struct cpuid_xsave_component *components);
 

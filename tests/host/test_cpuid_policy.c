@@ -333,6 +333,28 @@ static void test_xsave_compacted_alignment(void **state)
 	assert_words(ask(0xd, 9, ones, &view), 8, 2688, 2, 0);
 }
 
+/* What CPUID gives no place to, no guest may enable, nor what cannot be enabled without it. */
+static void test_xsave_without_a_place(void **state)
+{
+	struct cpuid_xsave_component components[CPUID_XSAVE_COMPONENTS];
+
+	(void)state;
+	assert_int_equal(cpuid_policy_xcr0_placed(XCR0_ALL, skylake), XCR0_ALL);
+	assert_int_equal(cpuid_policy_xcr0_placed(0, skylake), 0);
+	for (unsigned without = 2; without < CPUID_XSAVE_COMPONENTS; without++) {
+		const uint64_t bit = 1ull << without, needs_it = bit & XCR0_AVX ? XCR0_AVX512 : 0;
+		const uint64_t left = XCR0_ALL & ~(bit & XCR0_AVX512 ? XCR0_AVX512 : bit | needs_it);
+
+		memcpy(components, skylake, sizeof(components));
+		components[without].bytes = 0;
+		assert_int_equal(cpuid_policy_xcr0_placed(XCR0_ALL, components), left);
+		components[without] = (struct cpuid_xsave_component){.bytes = 8};
+		assert_int_equal(cpuid_policy_xcr0_placed(XCR0_ALL, components), left);
+	}
+	memset(components, 0, sizeof(components));
+	assert_int_equal(cpuid_policy_xcr0_placed(XCR0_ALL, components), XCR0_X87 | XCR0_SSE);
+}
+
 /* The standard-format size never shrinks when a component is added. */
 static void test_xsave_bytes_grow(void **state)
 {
@@ -530,6 +552,7 @@ int main(void)
 		cmocka_unit_test(test_isa_follows_xcr0),
 		cmocka_unit_test(test_xsave_sizes),
 		cmocka_unit_test(test_xsave_compacted_alignment),
+		cmocka_unit_test(test_xsave_without_a_place),
 		cmocka_unit_test(test_xsave_bytes_grow),
 		cmocka_unit_test(test_topology),
 		cmocka_unit_test(test_caches_are_private),
