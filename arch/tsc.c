@@ -13,6 +13,8 @@
 /* Where neither tells: too fast for every machine, so that waits are too long rather than too short. */
 #define TSC_HZ_FALLBACK       5000000000ull
 
+#define HZ_PER_MHZ 1000000u
+
 static uint64_t hz;
 
 static bool pit_measure(uint64_t *out)
@@ -32,7 +34,7 @@ static bool pit_measure(uint64_t *out)
 		reads++;
 	end = rdtsc();
 	outb(NMI_SC_PORT, idle);
-	*out = (end - start) * CALIBRATION_HZ;
+	*out = (end - start) * PIT_HZ / count;
 	return reads > 0 && reads < CALIBRATION_READS_MAX;
 }
 
@@ -63,6 +65,11 @@ void tsc_calibrate(void)
 uint64_t tsc_hz(void)
 {
 	return hz;
+}
+
+uint64_t tsc_mhz(void)
+{
+	return (hz + HZ_PER_MHZ / 2) / HZ_PER_MHZ;
 }
 
 void tsc_delay_us(uint64_t us)

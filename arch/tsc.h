@@ -10,6 +10,9 @@ void tsc_calibrate(void);
 /* TSC ticks a second. */
 uint64_t tsc_hz(void);
 
+/* For people: rounded. */
+uint64_t tsc_mhz(void);
+
 /* Busy-waits. */
 void tsc_delay_us(uint64_t us);
 

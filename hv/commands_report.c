@@ -32,7 +32,7 @@ static void cpu_row(void)
 
 	console_line("cpu family=%u model=0x%02x stepping=%u vendor=%.*s pcpus=%u smt=%s tsc_mhz=%lu hypervisor=%s",
 		     caps->family, caps->model, caps->stepping, (int)sizeof(vendor), (const char *)vendor, percpu_count,
-		     caps->threads_per_core > 1 ? "on" : "off", tsc_hz() / 1000000,
+		     caps->threads_per_core > 1 ? "on" : "off", tsc_mhz(),
 		     caps->features & CPU_HYPERVISOR ? "yes" : "no");
 }
 

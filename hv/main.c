@@ -61,7 +61,7 @@ static void report_machine(void)
 
 	log_line(LOG_INFO, "cpu: family=%u model=0x%x stepping=%u pcpus=%u smt=%s tsc_mhz=%lu", machine.caps.family,
 		 machine.caps.model, machine.caps.stepping, percpu_count,
-		 machine.caps.threads_per_core > 1 ? "on" : "off", tsc_hz() / 1000000);
+		 machine.caps.threads_per_core > 1 ? "on" : "off", tsc_mhz());
 	if (!clock_shows_time)
 		log_line(LOG_NOTICE,
 			 "clock: it shows no time: guests start in 1970 until it is set in the firmware's setup");

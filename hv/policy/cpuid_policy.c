@@ -18,6 +18,7 @@
 #define HYPERVISOR_FEATURE_CAPS_EVENTS (1u << 0)
 
 #define ALL_BITS   0xffffffffu
+#define HZ_PER_KHZ 1000u
 #define HZ_PER_MHZ 1000000u
 #define LEAF7_LAST 2 /* subleaf */
 
@@ -347,13 +348,16 @@ static struct cpuid_words xsave(uint32_t subleaf, struct cpuid_words host, const
 }
 
 /* SDM vol. 2A, CPUID, "Time Stamp Counter and Nominal Core Crystal Clock Information": the crystal is also what the
- * local APIC's timer counts. It divides the TSC's rate, so that the ratio is exact. */
+ * local APIC's timer counts. It divides the TSC's rate, so that the ratio is exact. Rounded to kHz, for Linux cuts off
+ * the rest of it, and would take 9.9999 MHz for 9.98. */
 static struct cpuid_words tsc_ratio(const struct cpuid_view *view)
 {
+	const uint64_t hz_per_unit = LAPIC_TSC_PER_COUNT * HZ_PER_KHZ;
+
 	return (struct cpuid_words){
 		.eax = 1,
 		.ebx = LAPIC_TSC_PER_COUNT,
-		.ecx = (uint32_t)(view->tsc_hz / LAPIC_TSC_PER_COUNT),
+		.ecx = (uint32_t)((view->tsc_hz + hz_per_unit / 2) / hz_per_unit) * HZ_PER_KHZ,
 	};
 }
 

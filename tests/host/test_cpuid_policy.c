@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -453,7 +454,8 @@ static void test_time(void **state)
 		w = ask(0x15, 0, i % 2 ? ones : zeros, &view);
 		assert_int_equal(w.eax, 1);
 		assert_int_equal(w.ebx, LAPIC_TSC_PER_COUNT);
-		assert_true((uint64_t)w.ecx * w.ebx <= rates[i] && rates[i] - (uint64_t)w.ecx * w.ebx < w.ebx);
+		assert_int_equal(w.ecx % 1000, 0);
+		assert_true(llabs((int64_t)((uint64_t)w.ecx * w.ebx - rates[i])) <= 500 * (int64_t)w.ebx);
 		assert_int_equal(w.edx, 0);
 		w = ask(0x16, 0, i % 2 ? ones : zeros, &view);
 		assert_int_equal(w.eax, (rates[i] + 500000) / 1000000);
