@@ -22,6 +22,12 @@ uint64_t fpu_components(void)
 	return cpuid(CPUID_XSAVE, 0).eax & GUEST_COMPONENTS;
 }
 
+uint32_t fpu_compacted_bytes(void)
+{
+	xsetbv0(fpu_components());
+	return cpuid(CPUID_XSAVE, 1).ebx;
+}
+
 void fpu_save(void *area)
 {
 	if (!(read_cr4() & CR4_OSXSAVE)) {

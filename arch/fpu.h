@@ -9,6 +9,10 @@
  * without XSAVE. Their area fits a page. */
 uint64_t fpu_components(void);
 
+/* What CPUID says that all of these take in the compacted format; there is XSAVE. XCR0 is fpu_components() afterwards.
+ */
+uint32_t fpu_compacted_bytes(void);
+
 /* All components, whatever the guest's XCR0 says: XCR0 is set for the transfer and is fpu_components() afterwards.
  * area: one page, 64-byte aligned. */
 void fpu_save(void *area);

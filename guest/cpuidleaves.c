@@ -203,6 +203,49 @@ static void ask_xsave(void)
 	answer_yes("absent_components_have_no_size", absent);
 }
 
+/* The compacted format: what was saved in it comes back. */
+struct compacted {
+	struct fpu own, other;
+	uint8_t area[FPU_AREA_BYTES] __attribute__((aligned(64)));
+	uint32_t xcr0;
+	bool supervisor; /* XSAVES, not XSAVEC */
+	bool kept;
+};
+
+static void try_compacted(void *argument)
+{
+	struct compacted *c = argument;
+
+	fpu_load(&c->own, c->xcr0, 1);
+	if (c->supervisor)
+		__asm__ volatile("xsaves %0" : "+m"(c->area) : "a"(c->xcr0), "d"(0));
+	else
+		__asm__ volatile("xsavec %0" : "+m"(c->area) : "a"(c->xcr0), "d"(0));
+	fpu_load(&c->other, c->xcr0, 2);
+	if (c->supervisor)
+		__asm__ volatile("xrstors %0" : : "m"(c->area), "a"(c->xcr0), "d"(0));
+	else
+		__asm__ volatile("xrstor %0" : : "m"(c->area), "a"(c->xcr0), "d"(0));
+	c->kept = fpu_kept(&c->own, c->xcr0);
+}
+
+static bool compacted_good(struct compacted *c, uint32_t bit, bool supervisor)
+{
+	if (!(cpuid(CPUID_XSAVE, 1).eax & bit))
+		return true;
+	c->xcr0 = fpu_xcr0();
+	c->supervisor = supervisor;
+	return fault_try(try_compacted, c) == FAULT_NONE && c->kept;
+}
+
+static void ask_compacted(void)
+{
+	static struct compacted by_xsavec, by_xsaves;
+
+	answer_yes("xsavec_keeps_all_where_there_is_such", compacted_good(&by_xsavec, CPUID_XSAVE1_EAX_XSAVEC, false));
+	answer_yes("xsaves_keeps_all_where_there_is_such", compacted_good(&by_xsaves, CPUID_XSAVE1_EAX_XSAVES, true));
+}
+
 /* ---- a bit that is set can be used ---- */
 
 static void try_rdtscp(void *argument)
@@ -272,6 +315,7 @@ void guest_main(uint32_t magic, const struct mb1_info *info)
 	ask_ranges();
 	ask_dynamic();
 	ask_xsave();
+	ask_compacted();
 	ask_instructions();
 	answer_end();
 }

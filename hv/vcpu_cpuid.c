@@ -9,7 +9,7 @@
 static struct cpuid_xsave_component components[CPUID_XSAVE_COMPONENTS];
 static uint32_t max_basic, max_extended;
 static uint64_t xcr0_allowed;
-static bool invpcid, rdtscp, xsaves;
+static bool invpcid, rdtscp, xsavec, xsaves;
 
 void vcpu_cpuid_init(const struct vmx_config *config)
 {
@@ -17,7 +17,6 @@ void vcpu_cpuid_init(const struct vmx_config *config)
 	max_extended = cpuid(CPUID_EXT_MAX, 0).eax;
 	invpcid = config->invpcid;
 	rdtscp = config->rdtscp;
-	xsaves = config->xsaves && (cpuid(CPUID_XSAVE, 1).eax & CPUID_XSAVE1_EAX_XSAVES);
 	for (unsigned i = 2; i < CPUID_XSAVE_COMPONENTS && fpu_components() != 0; i++) {
 		const struct cpuid_regs words = cpuid(CPUID_XSAVE, i);
 
@@ -28,6 +27,8 @@ void vcpu_cpuid_init(const struct vmx_config *config)
 		};
 	}
 	xcr0_allowed = cpuid_policy_xcr0_placed(fpu_components(), components);
+	xsavec = xcr0_allowed != 0 && cpuid_policy_compacts(fpu_components(), fpu_compacted_bytes(), components);
+	xsaves = xsavec && config->xsaves && (cpuid(CPUID_XSAVE, 1).eax & CPUID_XSAVE1_EAX_XSAVES);
 }
 
 uint64_t vcpu_cpuid_xcr0_allowed(void)
@@ -55,6 +56,7 @@ static struct cpuid_view view_of(const struct vcpu_model *model)
 		.tsc_deadline = true,
 		.invpcid = invpcid,
 		.rdtscp = rdtscp,
+		.xsavec = xsavec,
 		.xsaves = xsaves,
 		.tsc_hz = tsc_hz(),
 	};

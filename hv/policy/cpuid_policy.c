@@ -323,10 +323,21 @@ static uint32_t xsave_compacted_bytes(uint64_t xcr0, const struct cpuid_xsave_co
 	return bytes;
 }
 
+bool cpuid_policy_compacts(uint64_t xcr0, uint32_t host_bytes, const struct cpuid_xsave_component *components)
+{
+	return xsave_compacted_bytes(xcr0, components) == host_bytes;
+}
+
+/* The instructions of leaf 0xd, subleaf 1, that the guest may have. */
+static uint32_t xsave_instructions(const struct cpuid_view *view)
+{
+	return CPUID_XSAVE1_EAX_XSAVEOPT | CPUID_XSAVE1_EAX_XGETBV1 | (view->xsavec ? CPUID_XSAVE1_EAX_XSAVEC : 0) |
+	       (view->xsaves ? CPUID_XSAVE1_EAX_XSAVES : 0);
+}
+
 static struct cpuid_words xsave(uint32_t subleaf, struct cpuid_words host, const struct cpuid_view *view)
 {
-	uint32_t instructions = CPUID_XSAVE1_EAX_XSAVEOPT | CPUID_XSAVE1_EAX_XSAVEC | CPUID_XSAVE1_EAX_XGETBV1;
-	uint32_t compacting = CPUID_XSAVE1_EAX_XSAVEC | CPUID_XSAVE1_EAX_XSAVES;
+	const uint32_t compacting = CPUID_XSAVE1_EAX_XSAVEC | CPUID_XSAVE1_EAX_XSAVES;
 	struct cpuid_words w = {0};
 
 	if (view->xcr0_allowed == 0)
@@ -337,7 +348,7 @@ static struct cpuid_words xsave(uint32_t subleaf, struct cpuid_words host, const
 		w.ecx = cpuid_policy_xsave_bytes(view->xcr0_allowed, view->xsave);
 		w.edx = (uint32_t)(view->xcr0_allowed >> 32);
 	} else if (subleaf == 1) {
-		w.eax = host.eax & (instructions | (view->xsaves ? CPUID_XSAVE1_EAX_XSAVES : 0));
+		w.eax = host.eax & xsave_instructions(view);
 		w.ebx = w.eax & compacting ? xsave_compacted_bytes(view->xcr0, view->xsave) : 0;
 	} else if (subleaf < CPUID_XSAVE_COMPONENTS && (view->xcr0_allowed >> subleaf & 1)) {
 		w.eax = view->xsave[subleaf].bytes;

@@ -38,6 +38,7 @@ struct cpuid_view {
 	uint64_t tsc_hz; /* of the guest, as measured: what the host's own leaves say of it may be wrong */
 	/* VM-execution controls that this CPU has and we use */
 	bool invpcid, rdtscp, xsaves;
+	bool xsavec; /* cpuid_policy_compacts() */
 };
 
 /* The leaf whose words answer a guest's CPUID with EAX = leaf: leaf itself, or the highest basic leaf for one beyond
@@ -64,6 +65,12 @@ uint32_t cpuid_policy_version(const struct vcpu_model *model);
 /* The components in xcr0 that have a place in the XSAVE area: a guest believes CPUID, so what the CPU saves without
  * saying where would go into memory that is used for something else. (Bochs 2.7 says of PKRU that it has 0 bytes.) */
 uint64_t cpuid_policy_xcr0_placed(uint64_t xcr0, const struct cpuid_xsave_component *components);
+
+/* Whether the CPU agrees with its own list of components about the bytes that those in xcr0 take in the compacted
+ * format. host_bytes: EBX of leaf 0xd, subleaf 1, with this XCR0 and nothing in IA32_XSS. Where it does not, guests get
+ * neither XSAVEC nor XSAVES. (Bochs 2.7 names the standard format's bytes, and XRSTOR loses what XSAVEC and XSAVES
+ * saved.) */
+bool cpuid_policy_compacts(uint64_t xcr0, uint32_t host_bytes, const struct cpuid_xsave_component *components);
 
 /* Bytes of an XSAVE area in the standard format for the components in xcr0. */
 uint32_t cpuid_policy_xsave_bytes(uint64_t xcr0, const struct cpuid_xsave_component *components);
