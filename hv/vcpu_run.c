@@ -247,10 +247,10 @@ static void account_register_writes(struct percpu *cpu, struct vcpu *vcpu)
 __attribute__((noinline, cold)) static void account_once(struct percpu *cpu, struct vcpu *vcpu)
 {
 	account_register_writes(cpu, vcpu);
-	if (vcpu->blank.count != 0)
-		vcpu_blank_end(cpu, vcpu, vcpu->exit_reason != EXIT_EPT_VIOLATION);
 	if (cpu->standing.toggles)
 		return;
+	if (vcpu->blank.count != 0)
+		vcpu_blank_end(cpu, vcpu, vcpu->exit_reason != EXIT_EPT_VIOLATION);
 	cpu->abandoned = 0;
 	cpu->flush_requests = entry_plan_requests_left(&cpu->standing.plan, cpu->flush_requests);
 	cpu->last_vm = vcpu->vm->incarnation;
