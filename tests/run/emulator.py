@@ -10,6 +10,11 @@ import tty
 
 PR_SET_PDEATHSIG = 1
 
+# Two Bochs that start at the same moment can take the same port for their screens: bind() lets both have it, listen()
+# only one. The other has not begun to run, and is started again.
+LOST_PORT = "RFB could not bind any port"
+STARTS_MAX = 5
+
 
 def die_with_parent():
     """So that no emulator is left over, however this program ends."""
@@ -22,15 +27,30 @@ class Emulator:
         # The other end stays open here too: otherwise reading fails as long as the emulator has not opened it.
         self.com1, self.other_end = pty.openpty()
         tty.setraw(self.other_end)
-        command = machine.command(iso, os.ttyname(self.other_end), cpus, folder)
-        with open(folder / "emulator.out", "wb") as output:
-            self.process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
+        self.command = machine.command(iso, os.ttyname(self.other_end), cpus, folder)
+        self.starts = 0
+        self.start()
+
+    def start(self):
+        self.starts += 1
+        with open(self.folder / "emulator.out", "wb") as output:
+            self.process = subprocess.Popen(self.command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output,
                                             stderr=subprocess.STDOUT, start_new_session=True,
                                             preexec_fn=die_with_parent)
+
+    def panics(self):
+        log = self.folder / "bochs.log"
+        return [line for line in log.read_text(errors="replace").splitlines() if ">>PANIC<<" in line] if log.exists() else []
+
+    def started_in_vain(self):
+        return self.starts < STARTS_MAX and any(LOST_PORT in line for line in self.panics())
 
     def read(self, seconds):
         """What came within this time, at most one portion; None once the machine is off and all is read."""
         off = self.process.poll() is not None
+        if off and self.started_in_vain():
+            self.start()
+            off = False
         if select.select([self.com1], [], [], 0 if off else seconds)[0]:
             return os.read(self.com1, 65536)
         return None if off else b""
@@ -54,9 +74,7 @@ class Emulator:
 
     def died(self):
         """The emulator gave up, rather than being switched off from inside or ended from outside."""
-        log = self.folder / "bochs.log"
-        panics = [line for line in log.read_text(errors="replace").splitlines() if ">>PANIC<<" in line] if log.exists() else []
-        return any("hutdown" not in line and "power off" not in line for line in panics)
+        return any("hutdown" not in line and "power off" not in line for line in self.panics())
 
     def last_words(self, count=15):
         """The end of the emulator's own log."""

@@ -1,7 +1,10 @@
 """Rows about `make` and `make run` themselves: wrong variables are refused in one line, and `make help` tells all."""
 
+import pathlib
 import re
+import tempfile
 
+from emulator import LOST_PORT, STARTS_MAX, Emulator
 from machine import ROOT
 from rows import Result, Row, command
 from run import SILENCE_SECONDS, silence_allowed
@@ -66,9 +69,39 @@ def silence_of_wait():
     return Result(failed=1, detail=f"wait {', '.join(short)}") if short else Result(passed=1)
 
 
+class FakeMachine:
+    """Loses its port at first, as Bochs says it; then prints a line."""
+
+    def __init__(self, losses):
+        self.losses = losses
+
+    def command(self, iso, tty, cpus, folder):
+        return ["sh", "-c", f"echo x >> starts; [ $(wc -l < starts) -gt {self.losses} ] && rm -f bochs.log && echo up > {tty} && exit; "
+                            f"echo '00000000000p[RFB   ] >>PANIC<< {LOST_PORT} between 5900 and 5949' > bochs.log; exit 1"]
+
+
+def output_of(machine):
+    with tempfile.TemporaryDirectory() as folder:
+        emulator, output = Emulator(machine, None, 1, pathlib.Path(folder)), b""
+        try:
+            while (data := emulator.read(0.2)) is not None:
+                output += data
+        finally:
+            emulator.end()
+    return output
+
+
+def lost_port():
+    """An emulator that lost its port to another one is started again, but not for ever."""
+    told = [output_of(FakeMachine(losses)) for losses in (0, 1, STARTS_MAX - 1, STARTS_MAX)]
+    good = told == [b"up\n", b"up\n", b"up\n", b""]
+    return Result(passed=1) if good else Result(failed=1, detail=f"{told}")
+
+
 def run_rows_of_tests():
     return [refused_row(name, *case) for name, case in REFUSED.items()] + [
         Row("run/help-tells-all", help_tells_all),
         Row("run/closed-input", closed_input),
         Row("run/silence-of-wait", silence_of_wait),
+        Row("run/lost-port", lost_port),
     ]
