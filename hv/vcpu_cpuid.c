@@ -13,11 +13,13 @@ static bool invpcid, rdtscp, xsavec, xsaves;
 
 void vcpu_cpuid_init(const struct vmx_config *config)
 {
+	const uint64_t host = fpu_components();
+
 	max_basic = cpuid(CPUID_VENDOR, 0).eax;
 	max_extended = cpuid(CPUID_EXT_MAX, 0).eax;
 	invpcid = config->invpcid;
 	rdtscp = config->rdtscp;
-	for (unsigned i = 2; i < CPUID_XSAVE_COMPONENTS && fpu_components() != 0; i++) {
+	for (unsigned i = 2; i < CPUID_XSAVE_COMPONENTS && host != 0; i++) {
 		const struct cpuid_regs words = cpuid(CPUID_XSAVE, i);
 
 		components[i] = (struct cpuid_xsave_component){
@@ -26,8 +28,8 @@ void vcpu_cpuid_init(const struct vmx_config *config)
 			.align64 = (words.ecx & 2) != 0,
 		};
 	}
-	xcr0_allowed = cpuid_policy_xcr0_placed(fpu_components(), components);
-	xsavec = xcr0_allowed != 0 && cpuid_policy_compacts(fpu_components(), fpu_compacted_bytes(), components);
+	xcr0_allowed = cpuid_policy_xcr0_placed(host, components);
+	xsavec = xcr0_allowed != 0 && cpuid_policy_compacts(host, fpu_compacted_bytes(), components);
 	xsaves = xsavec && config->xsaves && (cpuid(CPUID_XSAVE, 1).eax & CPUID_XSAVE1_EAX_XSAVES);
 }
 
