@@ -2,9 +2,6 @@
 
 #include "arch/defs/vmx.h"
 
-#define EPT_LEVELS  4
-#define EPT_ENTRIES 512
-
 /* Level 1 maps 4 KiB an entry, level 2 2 MiB, level 3 1 GiB. */
 static uint64_t entry_bytes(unsigned level)
 {
@@ -31,8 +28,7 @@ static uint64_t map_one(struct ept *ept, uint64_t gpa, uint64_t hpa, uint64_t by
 		uint64_t *entry = &table[(gpa / size) % EPT_ENTRIES];
 
 		if (may_be_leaf(ept, level) && ((gpa | hpa) & (size - 1)) == 0 && bytes >= size && *entry == 0) {
-			*entry = hpa | EPT_READ | EPT_WRITE | EPT_EXECUTE | EPT_MEMORY_TYPE_WB | EPT_IGNORE_PAT |
-				 (level > 1 ? EPT_LARGE : 0);
+			*entry = hpa | EPT_RIGHTS | EPT_MEMORY_TYPE_WB | EPT_IGNORE_PAT | (level > 1 ? EPT_LARGE : 0);
 			return size;
 		}
 		if (*entry == 0) {
@@ -40,7 +36,7 @@ static uint64_t map_one(struct ept *ept, uint64_t gpa, uint64_t hpa, uint64_t by
 
 			if (page.v == 0)
 				return 0;
-			*entry = page.v | EPT_READ | EPT_WRITE | EPT_EXECUTE;
+			*entry = page.v | EPT_RIGHTS;
 		}
 		table = table_of(*entry);
 	}

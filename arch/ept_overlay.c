@@ -5,10 +5,6 @@
 
 #include "arch/defs/vmx.h"
 
-#define EPT_LEVELS  4
-#define EPT_ENTRIES 512
-#define RIGHTS      (EPT_READ | EPT_WRITE | EPT_EXECUTE)
-
 static uint64_t *take(struct ept_overlay *overlay)
 {
 	return hpa_ptr(hpa(overlay->pages.v + overlay->used++ * PAGE_BYTES));
@@ -32,7 +28,7 @@ static uint64_t *own_table(struct ept_overlay *overlay, uint64_t *entry)
 		__builtin_memset(table, 0, PAGE_BYTES);
 	else
 		__builtin_memcpy(table, old, PAGE_BYTES);
-	*entry = hpa_of(table).v | RIGHTS;
+	*entry = hpa_of(table).v | EPT_RIGHTS;
 	return table;
 }
 
@@ -48,7 +44,7 @@ static void put(struct ept_overlay *overlay, uint64_t *root, gpa_t at, hpa_t bla
 			return;
 		if (level == 1) {
 			if (*entry == 0)
-				*entry = blank.v | RIGHTS | EPT_MEMORY_TYPE_WB | EPT_IGNORE_PAT;
+				*entry = blank.v | EPT_RIGHTS | EPT_MEMORY_TYPE_WB | EPT_IGNORE_PAT;
 			return;
 		}
 		table = own_table(overlay, entry);

@@ -1,5 +1,6 @@
 #include "hv/vcpu_blank.h"
 
+#include "arch/ept.h"
 #include "arch/vmx.h"
 #include "hv/panic.h"
 #include "hv/percpu.h"
@@ -32,11 +33,12 @@ static void step_once(struct percpu *cpu)
 void vcpu_blank_begin(struct percpu *cpu, struct vcpu *vcpu)
 {
 	struct vcpu_blank *blank = &vcpu->blank;
-	hpa_t root;
+	struct ept tables = {0};
 
 	blank->ept_pointer = vmread(VMCS_EPT_POINTER);
-	root = ept_overlay_make(&cpu->overlay, hpa(blank->ept_pointer & EPT_ADDRESS_MASK), blank->at, blank->count);
-	vmwrite(VMCS_EPT_POINTER, root.v | EPTP_WB | EPTP_WALK_4);
+	tables.root =
+		ept_overlay_make(&cpu->overlay, hpa(blank->ept_pointer & EPT_ADDRESS_MASK), blank->at, blank->count);
+	vmwrite(VMCS_EPT_POINTER, ept_pointer(&tables));
 	step_once(cpu);
 }
 

@@ -171,12 +171,15 @@ enum invvpid_type { INVVPID_SINGLE = 1 };
 #define EPT_READ           (1ull << 0)
 #define EPT_WRITE          (1ull << 1)
 #define EPT_EXECUTE        (1ull << 2)
+#define EPT_RIGHTS         (EPT_READ | EPT_WRITE | EPT_EXECUTE)
 #define EPT_MEMORY_TYPE_WB (6ull << 3)
 #define EPT_IGNORE_PAT     (1ull << 6)
 #define EPT_LARGE          (1ull << 7)
 #define EPT_ADDRESS_MASK   0x000ffffffffff000ull
 #define EPTP_WB            6ull
 #define EPTP_WALK_4        (3ull << 3)
+#define EPT_LEVELS         4
+#define EPT_ENTRIES        512 /* of a table */
 
 /* One entry of an MSR-load area; areas are 16-byte aligned. */
 struct vmx_msr_entry {
